@@ -1,0 +1,56 @@
+package store
+
+import (
+	"fmt"
+
+	"github.com/longshore/longshore/controlplane/model"
+)
+
+// The whole schema in etcd. Values are JSON of the entity in controlplane/model.
+//
+//	/longshore/v1/
+//	├── election/                              who leads; a key of the leader's lease
+//	│   └── <lease>                            → addresses of the leader
+//	└── state/
+//	    ├── clusters/<cluster>                 → model.Cluster
+//	    ├── families/<family>                  → model.FamilyRecord, the last revision given out
+//	    ├── definitions/<family>/<revision>    → model.Definition; the revision has ten digits
+//	    ├── instances/<cluster>/<id>           → model.Instance
+//	    ├── services/<cluster>/<name>          → model.Service, with its deployments
+//	    ├── events/<cluster>/<name>/<sequence> → model.ServiceEvent, the latest 100 of a service
+//	    └── tasks/<cluster>/<id>               → model.Task, with its containers
+//
+// Names are of letters, digits, hyphens and underscores, so that no key is a
+// prefix of another kind's.
+const (
+	// Root is above everything that Longshore keeps in etcd.
+	Root = "/longshore/v1/"
+	// ElectionPrefix is where leadership is contended for.
+	ElectionPrefix = Root + "election"
+
+	statePrefix = Root + "state/"
+)
+
+func clusterKey(c *model.Cluster) string { return statePrefix + "clusters/" + string(c.Name) }
+
+func familyKey(f *model.FamilyRecord) string { return statePrefix + "families/" + string(f.Name) }
+
+func definitionKey(d *model.Definition) string {
+	return fmt.Sprintf("%sdefinitions/%s/%010d", statePrefix, d.Ref.Family, d.Ref.Revision)
+}
+
+func instanceKey(i *model.Instance) string {
+	return statePrefix + "instances/" + string(i.Cluster) + "/" + string(i.ID)
+}
+
+func serviceKey(s *model.Service) string {
+	return statePrefix + "services/" + string(s.Cluster) + "/" + string(s.Name)
+}
+
+func eventKey(e *model.ServiceEvent) string {
+	return fmt.Sprintf("%sevents/%s/%s/%016d", statePrefix, e.Service.Cluster, e.Service.Name, e.Sequence)
+}
+
+func taskKey(t *model.Task) string {
+	return statePrefix + "tasks/" + string(t.Cluster) + "/" + string(t.ID)
+}

@@ -1,0 +1,97 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/longshore/longshore/controlplane/model"
+)
+
+const loadPage = 5000 // records per read
+
+// Load reads the whole state from etcd and returns a store to Run. The caller
+// must hold leadership already, so that nobody else writes.
+func Load(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.CommitTimeout == 0 {
+		cfg.CommitTimeout = 5 * time.Second
+	}
+	if cfg.MaxWaiting == 0 {
+		cfg.MaxWaiting = 8192
+	}
+	s := &Store{
+		cfg:     cfg,
+		slots:   make(chan struct{}, cfg.MaxWaiting),
+		head:    newTables(),
+		wake:    make(chan struct{}, 1),
+		metrics: newMetrics(cfg.Registry),
+
+		subscribers: map[chan struct{}]struct{}{},
+	}
+	if err := s.load(ctx); err != nil {
+		return nil, fmt.Errorf("loading the state from etcd: %w", err)
+	}
+	s.view.Store(s.head.freeze())
+	return s, nil
+}
+
+func (s *Store) load(ctx context.Context) error {
+	from, end, revision := statePrefix, clientv3.GetPrefixRangeEnd(statePrefix), int64(0)
+	for {
+		options := []clientv3.OpOption{clientv3.WithRange(end), clientv3.WithLimit(loadPage), clientv3.WithRev(revision)}
+		answer, err := s.cfg.Client.Get(ctx, from, options...)
+		if err != nil {
+			return err
+		}
+		revision = answer.Header.Revision // every page shows the same moment
+		for _, kv := range answer.Kvs {
+			if err := s.loadRecord(string(kv.Key), kv.Value); err != nil {
+				return err
+			}
+		}
+		if !answer.More {
+			return nil
+		}
+		from = string(answer.Kvs[len(answer.Kvs)-1].Key) + "\x00"
+	}
+}
+
+func (s *Store) loadRecord(key string, value []byte) error {
+	name, _, _ := strings.Cut(strings.TrimPrefix(key, statePrefix), "/")
+	var err error
+	switch name {
+	case "clusters":
+		err = loadInto(s.head, &clusterKind, value)
+	case "families":
+		err = loadInto(s.head, &familyKind, value)
+	case "definitions":
+		err = loadInto[model.Definition](s.head, &definitionKind, value)
+	case "instances":
+		err = loadInto(s.head, &instanceKind, value)
+	case "services":
+		err = loadInto(s.head, &serviceKind, value)
+	case "events":
+		err = loadInto(s.head, &eventKind, value)
+	case "tasks":
+		err = loadInto(s.head, &taskKind, value)
+	default:
+		err = fmt.Errorf("unknown kind %q: was it written by a newer version?", name)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
+}
+
+func loadInto[T any](t *Tables, k *kind[T], value []byte) error {
+	record := new(T)
+	if err := json.Unmarshal(value, record); err != nil {
+		return err
+	}
+	k.replace(t, nil, record)
+	return nil
+}

@@ -1,0 +1,68 @@
+package store
+
+import (
+	"iter"
+
+	"github.com/tidwall/btree"
+)
+
+// table is one kind of record: a tree ordered by key and further trees, its
+// indexes. Records are immutable, so a tree's entry is the pointer alone, and a
+// look-up's pivot is a record of which only the ordering fields are set.
+//
+// Trees are copied on write: freeze is cheap, and what was frozen is never
+// touched again.
+type table[T any] struct {
+	trees   []*btree.BTreeG[*T]
+	indexes []index[T]
+	frozen  *table[T] // the last frozen copy; nil once something changed since
+}
+
+// index orders records; holds limits it to some of them (nil: all).
+type index[T any] struct {
+	less  func(a, b *T) bool
+	holds func(*T) bool
+}
+
+func newTable[T any](indexes ...index[T]) *table[T] {
+	t := &table[T]{indexes: indexes}
+	for _, ix := range indexes {
+		t.trees = append(t.trees, btree.NewBTreeGOptions(ix.less, btree.Options{NoLocks: true}))
+	}
+	return t
+}
+
+func (t *table[T]) get(pivot *T) (*T, bool) { return t.trees[0].Get(pivot) }
+
+// replace puts next in the place of old; either may be nil.
+func (t *table[T]) replace(old, next *T) {
+	t.frozen = nil
+	for i, tree := range t.trees {
+		holds := t.indexes[i].holds
+		if old != nil && (holds == nil || holds(old)) {
+			tree.Delete(old)
+		}
+		if next != nil && (holds == nil || holds(next)) {
+			tree.Set(next)
+		}
+	}
+}
+
+// freeze returns a copy that later changes do not reach.
+func (t *table[T]) freeze() *table[T] {
+	if t.frozen == nil {
+		c := &table[T]{indexes: t.indexes}
+		for _, tree := range t.trees {
+			c.trees = append(c.trees, tree.Copy())
+		}
+		t.frozen = c
+	}
+	return t.frozen
+}
+
+// scan walks an index from pivot on, as long as within holds.
+func (t *table[T]) scan(indexNumber int, pivot *T, within func(*T) bool) iter.Seq[*T] {
+	return func(yield func(*T) bool) {
+		t.trees[indexNumber].Ascend(pivot, func(r *T) bool { return within(r) && yield(r) })
+	}
+}

@@ -1,0 +1,73 @@
+package store
+
+import (
+	"github.com/longshore/longshore/controlplane/model"
+)
+
+// Tables is the whole state at one moment. A View's never changes; a Tx's shows
+// what the transaction has put so far.
+type Tables struct {
+	clusters    *table[model.Cluster]
+	families    *table[model.FamilyRecord]
+	definitions *table[model.Definition]
+	instances   *table[model.Instance]
+	services    *table[model.Service]
+	events      *table[model.ServiceEvent]
+	tasks       *table[model.Task]
+	derived     *table[derived]
+	epoch       uint64 // grows with each freeze; see derived
+}
+
+func newTables() *Tables {
+	return &Tables{
+		clusters:    newTable(clusterIndexes...),
+		families:    newTable(familyIndexes...),
+		definitions: newTable(definitionIndexes...),
+		instances:   newTable(instanceIndexes...),
+		services:    newTable(serviceIndexes...),
+		events:      newTable(eventIndexes...),
+		tasks:       newTable(taskIndexes...),
+		derived:     newTable(index[derived]{less: func(a, b *derived) bool { return a.cluster < b.cluster }}),
+	}
+}
+
+// freeze returns a copy that later changes do not reach.
+func (t *Tables) freeze() *Tables {
+	t.epoch++
+	return &Tables{
+		clusters:    t.clusters.freeze(),
+		families:    t.families.freeze(),
+		definitions: t.definitions.freeze(),
+		instances:   t.instances.freeze(),
+		services:    t.services.freeze(),
+		events:      t.events.freeze(),
+		tasks:       t.tasks.freeze(),
+		derived:     t.derived.freeze(),
+		epoch:       t.epoch,
+	}
+}
+
+// kind is what the store needs to know of one kind of record.
+type kind[T any] struct {
+	key    func(*T) string
+	table  func(*Tables) *table[T]
+	derive func(t *Tables, old, next *T) // keeps what is derived from the records; may be nil
+}
+
+var (
+	clusterKind    = kind[model.Cluster]{clusterKey, func(t *Tables) *table[model.Cluster] { return t.clusters }, nil}
+	familyKind     = kind[model.FamilyRecord]{familyKey, func(t *Tables) *table[model.FamilyRecord] { return t.families }, nil}
+	definitionKind = kind[model.Definition]{definitionKey, func(t *Tables) *table[model.Definition] { return t.definitions }, nil}
+	instanceKind   = kind[model.Instance]{instanceKey, func(t *Tables) *table[model.Instance] { return t.instances }, (*Tables).deriveInstance}
+	serviceKind    = kind[model.Service]{serviceKey, func(t *Tables) *table[model.Service] { return t.services }, (*Tables).deriveService}
+	eventKind      = kind[model.ServiceEvent]{eventKey, func(t *Tables) *table[model.ServiceEvent] { return t.events }, nil}
+	taskKind       = kind[model.Task]{taskKey, func(t *Tables) *table[model.Task] { return t.tasks }, (*Tables).deriveTask}
+)
+
+// replace applies one change to the tables and to what is derived from them.
+func (k *kind[T]) replace(t *Tables, old, next *T) {
+	k.table(t).replace(old, next)
+	if k.derive != nil {
+		k.derive(t, old, next)
+	}
+}

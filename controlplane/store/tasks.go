@@ -1,0 +1,179 @@
+package store
+
+import (
+	"iter"
+	"strings"
+
+	"github.com/longshore/longshore/controlplane/model"
+)
+
+// TaskLive tells whether a task still holds its resources: it is not STOPPED.
+func TaskLive(t *model.Task) bool { return t.LastStatus != model.TaskStopped }
+
+// TaskOpen tells whether a service's task still matters to its service: it is
+// not STOPPED, or it is and the service has not taken note of that.
+func TaskOpen(t *model.Task) bool { return TaskLive(t) || !t.OutcomeCounted }
+
+// The indexes of tasks. Each ends with the id, so that a page can start
+// anywhere; those with a desired status serve ListTasks.
+const (
+	tasksByID = iota
+	tasksByDesired
+	tasksByInstance
+	tasksByService
+	tasksByFamily
+	tasksByStarter
+	tasksByToken
+	tasksByStopTime
+	tasksLiveByInstance
+	tasksOpenByService
+)
+
+// taskOrder builds an order of cluster, some fields, and id.
+func taskOrder(fields func(a, b *model.Task) int) func(a, b *model.Task) bool {
+	return func(a, b *model.Task) bool {
+		if c := strings.Compare(string(a.Cluster), string(b.Cluster)); c != 0 {
+			return c < 0
+		}
+		if c := fields(a, b); c != 0 {
+			return c < 0
+		}
+		return a.ID < b.ID
+	}
+}
+
+func compareDesired(a, b *model.Task) int {
+	return strings.Compare(string(a.DesiredStatus), string(b.DesiredStatus))
+}
+
+func byField(field func(*model.Task) string) func(a, b *model.Task) int {
+	return func(a, b *model.Task) int { return strings.Compare(field(a), field(b)) }
+}
+
+// thenDesired orders by one field and then by desired status.
+func thenDesired(field func(*model.Task) string) func(a, b *model.Task) int {
+	return func(a, b *model.Task) int {
+		if c := strings.Compare(field(a), field(b)); c != 0 {
+			return c
+		}
+		return compareDesired(a, b)
+	}
+}
+
+func byInstance(t *model.Task) string { return string(t.Instance) }
+func byService(t *model.Task) string  { return string(t.Service) }
+func byFamily(t *model.Task) string   { return string(t.Definition.Family) }
+func byStarter(t *model.Task) string  { return t.StartedBy }
+func byToken(t *model.Task) string    { return t.ClientToken }
+
+var taskIndexes = []index[model.Task]{
+	tasksByID:       {less: taskOrder(func(a, b *model.Task) int { return 0 })},
+	tasksByDesired:  {less: taskOrder(compareDesired)},
+	tasksByInstance: {less: taskOrder(thenDesired(byInstance))},
+	tasksByService:  {less: taskOrder(thenDesired(byService)), holds: func(t *model.Task) bool { return t.Service != "" }},
+	tasksByFamily:   {less: taskOrder(thenDesired(byFamily))},
+	tasksByStarter:  {less: taskOrder(thenDesired(byStarter)), holds: func(t *model.Task) bool { return t.StartedBy != "" }},
+	tasksByToken: {
+		less:  taskOrder(byField(byToken)),
+		holds: func(t *model.Task) bool { return t.ClientToken != "" },
+	},
+	tasksByStopTime: {
+		less: func(a, b *model.Task) bool {
+			if !a.StoppedAt.Equal(b.StoppedAt) {
+				return a.StoppedAt.Before(b.StoppedAt)
+			}
+			return a.ID < b.ID
+		},
+		holds: func(t *model.Task) bool { return !TaskLive(t) },
+	},
+	tasksLiveByInstance: {less: taskOrder(byField(byInstance)), holds: TaskLive},
+	tasksOpenByService:  {less: taskOrder(byField(byService)), holds: func(t *model.Task) bool { return t.Service != "" && TaskOpen(t) }},
+}
+
+// Task returns a task, STOPPED ones as long as they are kept.
+func (t *Tables) Task(c model.ClusterName, id model.TaskID) (*model.Task, bool) {
+	return t.tasks.get(&model.Task{Cluster: c, ID: id})
+}
+
+// Tasks walks the tasks of a cluster of one desired status by id, starting at from.
+func (t *Tables) Tasks(c model.ClusterName, desired model.TaskStatus, from model.TaskID) iter.Seq[*model.Task] {
+	return t.tasksWith(tasksByDesired, &model.Task{Cluster: c, DesiredStatus: desired, ID: from}, func(*model.Task) string { return "" })
+}
+
+// TasksOnInstance is Tasks for one container instance.
+func (t *Tables) TasksOnInstance(c model.ClusterName, i model.InstanceID, desired model.TaskStatus, from model.TaskID) iter.Seq[*model.Task] {
+	return t.tasksWith(tasksByInstance, &model.Task{Cluster: c, Instance: i, DesiredStatus: desired, ID: from}, byInstance)
+}
+
+// TasksOfService is Tasks for one service.
+func (t *Tables) TasksOfService(k model.ServiceKey, desired model.TaskStatus, from model.TaskID) iter.Seq[*model.Task] {
+	return t.tasksWith(tasksByService, &model.Task{Cluster: k.Cluster, Service: k.Name, DesiredStatus: desired, ID: from}, byService)
+}
+
+// TasksOfFamily is Tasks for one family of task definitions.
+func (t *Tables) TasksOfFamily(c model.ClusterName, f model.Family, desired model.TaskStatus, from model.TaskID) iter.Seq[*model.Task] {
+	return t.tasksWith(tasksByFamily, &model.Task{Cluster: c, Definition: model.DefinitionRef{Family: f}, DesiredStatus: desired, ID: from}, byFamily)
+}
+
+// TasksStartedBy is Tasks for one value of startedBy.
+func (t *Tables) TasksStartedBy(c model.ClusterName, by string, desired model.TaskStatus, from model.TaskID) iter.Seq[*model.Task] {
+	return t.tasksWith(tasksByStarter, &model.Task{Cluster: c, StartedBy: by, DesiredStatus: desired, ID: from}, byStarter)
+}
+
+func (t *Tables) tasksWith(number int, pivot *model.Task, field func(*model.Task) string) iter.Seq[*model.Task] {
+	want := field(pivot)
+	return t.tasks.scan(number, pivot, func(r *model.Task) bool {
+		return r.Cluster == pivot.Cluster && r.DesiredStatus == pivot.DesiredStatus && field(r) == want
+	})
+}
+
+// TasksOfToken walks the tasks that one idempotent request made.
+func (t *Tables) TasksOfToken(c model.ClusterName, token string) iter.Seq[*model.Task] {
+	return t.tasks.scan(tasksByToken, &model.Task{Cluster: c, ClientToken: token}, func(r *model.Task) bool {
+		return r.Cluster == c && r.ClientToken == token
+	})
+}
+
+// StoppedTasks walks the STOPPED tasks of all clusters, the longest stopped first.
+func (t *Tables) StoppedTasks() iter.Seq[*model.Task] {
+	return t.tasks.scan(tasksByStopTime, &model.Task{}, func(*model.Task) bool { return true })
+}
+
+// LiveTasksOnInstance walks the tasks on an instance that are not STOPPED: those
+// that should run and those on their way out.
+func (t *Tables) LiveTasksOnInstance(c model.ClusterName, i model.InstanceID) iter.Seq[*model.Task] {
+	return t.tasks.scan(tasksLiveByInstance, &model.Task{Cluster: c, Instance: i}, func(r *model.Task) bool {
+		return r.Cluster == c && r.Instance == i
+	})
+}
+
+// OpenTasksOfService walks the tasks that a service has to consider: those that
+// are not STOPPED and those whose end it has not taken note of.
+func (t *Tables) OpenTasksOfService(k model.ServiceKey) iter.Seq[*model.Task] {
+	return t.tasks.scan(tasksOpenByService, &model.Task{Cluster: k.Cluster, Service: k.Name}, func(r *model.Task) bool {
+		return r.Cluster == k.Cluster && r.Service == k.Name
+	})
+}
+
+// LiveTasksOfService walks the tasks of a service that are not STOPPED.
+func (t *Tables) LiveTasksOfService(k model.ServiceKey) iter.Seq[*model.Task] {
+	return func(yield func(*model.Task) bool) {
+		for r := range t.OpenTasksOfService(k) {
+			if TaskLive(r) && !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// PutTask makes or replaces a task.
+func (tx *Tx) PutTask(t *model.Task) {
+	old, _ := tx.Task(t.Cluster, t.ID)
+	put(tx, &taskKind, old, t)
+}
+
+// DeleteTask forgets a task.
+func (tx *Tx) DeleteTask(t *model.Task) {
+	old, _ := tx.Task(t.Cluster, t.ID)
+	put(tx, &taskKind, old, nil)
+}

@@ -1,0 +1,93 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Tx is one transaction: it reads the newest state, its own puts included, and
+// collects what it puts. A record that was put must not be touched any more.
+type Tx struct {
+	*Tables
+	changes []Change
+	ops     []op
+	undo    []func()
+	redo    []func()
+}
+
+// Change is one record that a transaction replaced. Old and New are of the same
+// type, a pointer to an entity of controlplane/model; either may be a nil
+// pointer of it: the record was made, or deleted.
+type Change struct {
+	Old, New any
+}
+
+// op is a change as etcd gets it.
+type op struct {
+	key   string
+	value []byte // nil: delete
+}
+
+func put[T any](tx *Tx, k *kind[T], old, next *T) {
+	if old == nil && next == nil {
+		return
+	}
+	k.replace(tx.Tables, old, next)
+	tx.undo = append(tx.undo, func() { k.replace(tx.Tables, next, old) })
+	tx.redo = append(tx.redo, func() { k.replace(tx.Tables, old, next) })
+	tx.changes = append(tx.changes, Change{old, next})
+	o := op{}
+	if next == nil {
+		o.key = k.key(old)
+	} else {
+		o.key = k.key(next)
+		value, err := json.Marshal(next)
+		if err != nil {
+			// The entities hold nothing that JSON cannot say, but for text that a
+			// caller slipped past validation; apply turns this into an error.
+			panic(encodeError{fmt.Errorf("encoding %s: %w", o.key, err)})
+		}
+		o.value = value
+	}
+	tx.ops = append(tx.ops, o)
+}
+
+type encodeError struct{ error }
+
+// rollback takes everything back that the transaction put.
+func (tx *Tx) rollback() {
+	for i := len(tx.undo) - 1; i >= 0; i-- {
+		tx.undo[i]()
+	}
+}
+
+// run calls the function and takes its puts back if it fails or panics.
+func (tx *Tx) run(f func(*Tx) error) (err error) {
+	done := false
+	defer func() {
+		if done && err == nil {
+			return
+		}
+		tx.rollback()
+		if done {
+			return
+		}
+		switch r := recover().(type) {
+		case nil: // the goroutine is ending
+		case encodeError:
+			err = r.error
+		default:
+			panic(r)
+		}
+	}()
+	err = f(tx)
+	done = true
+	return err
+}
+
+// replay puts again what rollback took back.
+func (tx *Tx) replay() {
+	for _, redo := range tx.redo {
+		redo()
+	}
+}
