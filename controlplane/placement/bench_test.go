@@ -1,0 +1,139 @@
+package placement
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const zoneAttribute = "ecs.availability-zone"
+
+// capabilities are what most task definitions require and all instances have.
+var capabilities = []Attribute{
+	{Name: "com.amazonaws.ecs.capability.docker-remote-api.1.18", AnyValue: true},
+	{Name: "com.amazonaws.ecs.capability.logging-driver.json-file", AnyValue: true},
+	{Name: "ecs.capability.task-eni", AnyValue: true},
+}
+
+func benchID(i int) string { return fmt.Sprintf("%08x%08x%016x", uint32(i)*2654435761, i, i) }
+
+// benchInstance is one of a mixed fleet: four sizes, three zones, forty racks.
+func benchInstance(i int) Instance {
+	size := int64(4 << (i * 7 % 4))
+	attributes := map[string]string{
+		zoneAttribute:          "zone-" + string(rune('a'+i%3)),
+		"ecs.instance-type":    "metal." + strconv.FormatInt(size, 10),
+		"ecs.os-type":          "linux",
+		"ecs.cpu-architecture": "x86_64",
+		"rack":                 strconv.Itoa(i % 40),
+	}
+	for _, c := range capabilities {
+		attributes[c.Name] = ""
+	}
+	return Instance{ID: benchID(i), Attributes: attributes, CPU: size * 1024, MemoryMiB: size * 4096 / int64(1+i%2),
+		ReservedTCP: []uint16{22, 2375, 2376, 51678, 51679, 51680}, Connected: true}
+}
+
+// benchFleet is empty but for what it runs if it is filled: on each instance a random
+// part, up to all of it, in tasks of 200 services.
+func benchFleet(n int, filled bool) *Fleet {
+	f := NewFleet()
+	rng := rand.New(rand.NewPCG(uint64(n), 3))
+	for i := range n {
+		in := benchInstance(i)
+		f.PutInstance(in)
+		if !filled {
+			continue
+		}
+		for range rng.IntN(int(in.CPU/1024) + 1) {
+			f.AddTask(in.ID, Use{CPU: 512 + int64(rng.IntN(9))*64, MemoryMiB: 512 + int64(rng.IntN(13))*128,
+				Group: "service:" + strconv.Itoa(rng.IntN(200))})
+		}
+	}
+	return f
+}
+
+var benchChains = []struct {
+	name       string
+	strategies []Strategy
+}{
+	{"random", []Strategy{Random()}},
+	{"binpackCPU", []Strategy{BinpackCPU()}},
+	{"binpackMemory", []Strategy{BinpackMemory()}},
+	{"spreadInstances", []Strategy{SpreadInstances()}},
+	{"spreadZones+Instances", []Strategy{SpreadAttribute(zoneAttribute), SpreadInstances()}},
+	{"spreadZones+binpackMemory", []Strategy{SpreadAttribute(zoneAttribute), BinpackMemory()}},
+	{"spreadInstances+binpackCPU", []Strategy{SpreadInstances(), BinpackCPU()}},
+}
+
+const benchTasks = 10_000
+
+func benchRequest(strategies []Strategy) Request {
+	return Request{CPU: 256, MemoryMiB: 384, Group: "service:new", RequiredAttributes: capabilities,
+		Strategies: strategies, Rand: rand.New(rand.NewPCG(1, 2))}
+}
+
+// The ways in which the tasks of a benchmark come.
+const (
+	atOnce     = "at-once"    // one request for all
+	oneByOne   = "one-by-one" // requests of one, each task added to the fleet
+	withClones = "cloned"     // so, and the fleet is cloned before each, as for snapshots
+)
+
+// place puts the tasks of a benchmark on a clone of the fleet.
+func place(b *testing.B, f *Fleet, r Request, way string) {
+	if way == atOnce {
+		r.Count = benchTasks
+		if got := len(Place(f, r).Assignments); got != benchTasks {
+			b.Fatalf("placed %d", got)
+		}
+		return
+	}
+	r.Count = 1
+	f = f.Clone()
+	for range benchTasks {
+		if way == withClones {
+			f = f.Clone()
+		}
+		result := Place(f, r)
+		if len(result.Assignments) != 1 {
+			b.Fatal("not placed")
+		}
+		f.AddTask(result.Assignments[0].InstanceID, r.use(nil))
+	}
+}
+
+// cpuTime is what the process has had of the processors, the collector's part included.
+// Unlike the time on the clock it says the same on a machine that has other work.
+func cpuTime(b *testing.B) time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatalf("reading the processor time: %v", err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// BenchmarkPlace puts 10,000 tasks on fleets of several sizes.
+func BenchmarkPlace(b *testing.B) {
+	for _, fleet := range []string{"empty", "filled"} {
+		for _, n := range []int{1_000, 5_000, 10_000} {
+			base := benchFleet(n, fleet == "filled")
+			for _, chain := range benchChains {
+				for _, way := range []string{atOnce, oneByOne, withClones} {
+					b.Run(fmt.Sprintf("fleet=%s/instances=%d/%s/%s", fleet, n, chain.name, way), func(b *testing.B) {
+						used := cpuTime(b)
+						for b.Loop() {
+							place(b, base, benchRequest(chain.strategies), way)
+						}
+						used = cpuTime(b) - used
+						b.ReportMetric(float64(b.N*benchTasks)/b.Elapsed().Seconds(), "tasks/s")
+						b.ReportMetric(float64(b.N*benchTasks)/used.Seconds(), "tasks/cpu-s")
+					})
+				}
+			}
+		}
+	}
+}

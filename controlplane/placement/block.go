@@ -1,0 +1,187 @@
+package placement
+
+import (
+	"bytes"
+	"math"
+	"math/bits"
+)
+
+// The two resources that every task takes a part of.
+const (
+	cpu = iota
+	memory
+	resources
+)
+
+// amounts is so much CPU (units) and so much memory (MiB).
+type amounts [resources]int64
+
+// block holds the instances of 64 slots. What they have left stands in columns, so
+// that a need is compared with 64 of them at a time. The eligible lanes are also kept
+// in the order of what they have left, so that the least that suffices is found
+// without a look at each, and whole blocks are passed over.
+type block struct {
+	owner *mark
+	// least and most are what the eligible lanes have left.
+	least, most amounts
+	// ranked is the number of eligible lanes, and order has them by what they have
+	// left, then by number; what is behind them in order is of no meaning.
+	ranked int
+	order  [resources][wordBits]uint8
+	free   [resources][wordBits]int64
+	nodes  [wordBits]*node
+}
+
+func newBlock(owner *mark) *block {
+	b := &block{owner: owner}
+	for r := range b.order {
+		b.measure(r)
+	}
+	return b
+}
+
+func (b *block) freeAt(lane int) amounts {
+	return amounts{b.free[cpu][lane], b.free[memory][lane]}
+}
+
+// setFree changes what an eligible lane has left of a resource.
+func (b *block) setFree(r, lane int, free int64) {
+	order := b.order[r][:b.ranked]
+	at := bytes.IndexByte(order, uint8(lane))
+	copy(order[at:], order[at+1:])
+	b.free[r][lane] = free
+	b.place(r, lane, b.ranked-1)
+	b.measure(r)
+}
+
+// enter makes a lane eligible.
+func (b *block) enter(lane int) {
+	b.ranked++
+	for r := range b.order {
+		b.place(r, lane, b.ranked-1)
+		b.measure(r)
+	}
+}
+
+// leave makes a lane not eligible.
+func (b *block) leave(lane int) {
+	for r := range b.order {
+		order := b.order[r][:b.ranked]
+		at := bytes.IndexByte(order, uint8(lane))
+		copy(order[at:], order[at+1:])
+	}
+	b.ranked--
+	for r := range b.order {
+		b.measure(r)
+	}
+}
+
+// place puts a lane where it belongs among so many others of an order.
+func (b *block) place(r, lane, others int) {
+	free := b.free[r][lane]
+	at := b.firstWith(r, others, free, lane)
+	order := b.order[r][:others+1]
+	copy(order[at+1:], order[at:])
+	order[at] = uint8(lane)
+}
+
+// firstWith is the first place in an order of so many lanes that has at least so much
+// left and, if it has just that, at least the lane's number.
+func (b *block) firstWith(r, count int, free int64, lane int) int {
+	low, high := 0, count
+	for low < high {
+		middle := int(uint(low+high) >> 1)
+		there := int(b.order[r][middle])
+		if has := b.free[r][there]; has < free || has == free && there < lane {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low
+}
+
+// below is the number of eligible lanes that have less left of a resource. It branches
+// on nothing that depends on the amounts, which no processor could foretell.
+func (b *block) below(r int, free int64) int {
+	order, column := &b.order[r], &b.free[r]
+	n := 0
+	for half := wordBits / 2; half > 0; half >>= 1 {
+		at := (n + half - 1) & wordMask
+		n += half * int(bit(at < b.ranked)&bit(column[order[at]&wordMask] < free))
+	}
+	at := n & wordMask
+	return n + int(bit(at < b.ranked)&bit(column[order[at]&wordMask] < free))
+}
+
+func (b *block) measure(r int) {
+	b.least[r], b.most[r] = math.MaxInt64, math.MinInt64
+	if b.ranked > 0 {
+		b.least[r] = b.free[r][b.order[r][0]]
+		b.most[r] = b.free[r][b.order[r][b.ranked-1]]
+	}
+}
+
+// fitting is the set of eligible lanes that have what is needed. Lanes that are not
+// eligible may be in it or not.
+func (b *block) fitting(need amounts) uint64 {
+	if b.least[cpu] >= need[cpu] && b.least[memory] >= need[memory] {
+		return math.MaxUint64
+	}
+	if b.most[cpu] < need[cpu] || b.most[memory] < need[memory] {
+		return 0
+	}
+	// Without a branch per lane, as in below.
+	var short uint64
+	cpus, memories := &b.free[cpu], &b.free[memory]
+	for lane := range wordBits {
+		short |= (bit(cpus[lane] < need[cpu]) | bit(memories[lane] < need[memory])) << lane
+	}
+	return ^short
+}
+
+// fewLanes is a number of lanes that are faster looked at one by one than looked for
+// in the order of all.
+const fewLanes = 12
+
+// tightest is the lane among the given ones that has what is needed and the least left
+// of the resource, if that is below the limit.
+func (b *block) tightest(r int, need amounts, lanes uint64, limit int64) (int, bool) {
+	other := resources - 1 - r
+	if b.least[r] >= limit || b.most[r] < need[r] || b.most[other] < need[other] {
+		return 0, false
+	}
+	if bits.OnesCount64(lanes) <= fewLanes {
+		return b.tightestOf(r, need, lanes, limit)
+	}
+	for _, lane := range b.order[r][b.below(r, need[r]):b.ranked] {
+		lane &= wordMask
+		if b.free[r][lane] >= limit {
+			break
+		}
+		if lanes>>lane&1 != 0 && b.free[other][lane] >= need[other] {
+			return int(lane), true
+		}
+	}
+	return 0, false
+}
+
+func (b *block) tightestOf(r int, need amounts, lanes uint64, limit int64) (int, bool) {
+	best, found := 0, false
+	other := resources - 1 - r
+	for ; lanes != 0; lanes &= lanes - 1 {
+		lane := bits.TrailingZeros64(lanes)
+		if free := b.free[r][lane]; free < limit && free >= need[r] && b.free[other][lane] >= need[other] {
+			best, limit, found = lane, free, true
+		}
+	}
+	return best, found
+}
+
+// bit is 1 for true; the compiler makes it one instruction.
+func bit(condition bool) uint64 {
+	if condition {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,92 @@
+package placement
+
+// Place finds instances for the tasks of the request, one after the other: the
+// second finds what the first left. It does not change the fleet.
+//
+// The same fleet, built by the same calls, with the same request and the same seed
+// gives the same result.
+func Place(f *Fleet, r Request) Result {
+	result := Result{NoInstances: f.Len() == 0}
+	if r.Count <= 0 {
+		return result
+	}
+	buffers, _ := f.scratches.Get().(*scratch)
+	if buffers == nil {
+		buffers = new(scratch)
+	}
+	defer f.scratches.Put(buffers)
+	s := newSearch(f, &r, buffers)
+	for placed := 1; placed <= r.Count; placed++ {
+		slot, ok := s.next()
+		if !ok {
+			result.Failures, result.Closest = s.failures()
+			break
+		}
+		result.Assignments = append(result.Assignments, s.assign(slot))
+		if placed < r.Count {
+			s.occupy(slot, result.Assignments[placed-1].GPUs)
+		}
+	}
+	return result
+}
+
+func (s *search) assign(slot int) Assignment {
+	n := s.fleet.node(slot)
+	return Assignment{InstanceID: n.instance.ID, GPUs: n.pickGPUs(s.request.GPUCount)}
+}
+
+// occupy puts a task of the request where it was placed, on a fleet of the search's
+// own.
+func (s *search) occupy(slot int, gpus []string) {
+	if !s.ownFleet {
+		s.fleet, s.ownFleet = s.fleet.Clone(), true
+	}
+	use := s.request.use(gpus)
+	s.fleet.addTask(slot, &use)
+	s.reconsider(slot)
+	for _, t := range s.tallies {
+		if t != nil {
+			t.add(s.fleet.node(slot).instance)
+		}
+	}
+}
+
+// failures examines every instance, or every candidate, for the next task.
+func (s *search) failures() ([]Failure, *Failure) {
+	r := s.request
+	var all []Failure
+	if r.Candidates == nil {
+		all = make([]Failure, 0, s.fleet.Len())
+		for v := range s.fleet.All() {
+			if why, ok := examine(v, r); !ok {
+				all = append(all, why)
+			}
+		}
+	} else {
+		seen := make(map[string]bool, len(r.Candidates))
+		for _, id := range r.Candidates {
+			if seen[id] {
+				continue
+			}
+			seen[id] = true
+			if why, ok := Explain(s.fleet, *r, id); !ok {
+				all = append(all, why)
+			}
+		}
+	}
+	return all, closest(all)
+}
+
+// closest is the failure of the instance that came nearest to taking the task.
+func closest(failures []Failure) *Failure {
+	if len(failures) == 0 {
+		return nil
+	}
+	best := failures[0]
+	for i := range failures[1:] {
+		if f := &failures[i+1]; f.closer(&best) {
+			best = *f
+		}
+	}
+	return &best
+}

@@ -1,0 +1,206 @@
+package placement
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strconv"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+var drawStrategy = rapid.SampledFrom([]Strategy{
+	Random(), BinpackCPU(), BinpackMemory(), SpreadInstances(), SpreadAttribute("zone"), SpreadAttribute("rack"),
+})
+
+func drawPorts(t *rapid.T, label string) []uint16 {
+	return rapid.SliceOfNDistinct(rapid.Uint16Range(80, 83), 0, 2, rapid.ID[uint16]).Draw(t, label)
+}
+
+func drawInstance(t *rapid.T, id string) Instance {
+	in := Instance{
+		ID:          id,
+		Attributes:  map[string]string{},
+		CPU:         rapid.SampledFrom([]int64{0, 512, 1024, 2048}).Draw(t, "cpu"),
+		MemoryMiB:   rapid.SampledFrom([]int64{0, 256, 512, 1024, 1500}).Draw(t, "memory"),
+		Connected:   rapid.IntRange(0, 9).Draw(t, "disconnected") > 0,
+		ReservedTCP: rapid.SampledFrom([][]uint16{nil, {22}, {80, 22}}).Draw(t, "reserved"),
+		ReservedUDP: rapid.SampledFrom([][]uint16{nil, {81}}).Draw(t, "reservedUDP"),
+		GPUs:        rapid.SampledFrom([][]string{nil, nil, {"gpu-1"}, {"gpu-2", "gpu-0", "gpu-1"}}).Draw(t, "gpus"),
+		Status:      rapid.SampledFrom([]Status{Active, Active, Active, Active, Draining, Inactive}).Draw(t, "status"),
+	}
+	if zone := rapid.SampledFrom([]string{"", "a", "b", "c"}).Draw(t, "zone"); zone != "" {
+		in.Attributes["zone"] = zone
+	}
+	if rack := rapid.IntRange(-1, 5).Draw(t, "rack"); rack == 0 {
+		in.Attributes["rack"] = ""
+	} else if rack > 0 {
+		in.Attributes["rack"] = strconv.Itoa(rack)
+	}
+	return in
+}
+
+func drawUse(t *rapid.T) Use {
+	return Use{
+		CPU:       rapid.SampledFrom([]int64{0, 100, 128, 256}).Draw(t, "taskCPU"),
+		MemoryMiB: rapid.SampledFrom([]int64{0, 100, 128, 256}).Draw(t, "taskMemory"),
+		TCP:       drawPorts(t, "tcp"),
+		UDP:       drawPorts(t, "udp"),
+		GPUs:      rapid.SampledFrom([][]string{nil, nil, nil, {"gpu-1"}}).Draw(t, "taskGPUs"),
+		Group:     "g" + strconv.Itoa(rapid.IntRange(0, 3).Draw(t, "group")),
+	}
+}
+
+func drawNaive(t *rapid.T) *naive {
+	m := newNaive()
+	// More than two words of slots in some runs, so that sets and blocks are several.
+	n := rapid.OneOf(rapid.IntRange(0, 8), rapid.IntRange(60, 140)).Draw(t, "instances")
+	kinds := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Instance { return drawInstance(t, "") }), 1, 8).Draw(t, "kinds")
+	fills := rapid.SliceOfN(rapid.SliceOfN(rapid.Custom(drawUse), 0, 4), 1, 8).Draw(t, "fills")
+	rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "mix"), 0))
+	for i := range n {
+		in := kinds[rng.IntN(len(kinds))]
+		in.ID = "i" + strconv.Itoa(i)
+		m.put(in)
+		for _, u := range fills[rng.IntN(len(fills))] {
+			m.add(in.ID, u)
+		}
+	}
+	return m
+}
+
+func drawRequest(t *rapid.T, m *naive) Request {
+	r := Request{
+		Count:            rapid.SampledFrom([]int{1, 2, 10, 60, 400}).Draw(t, "count"),
+		CPU:              rapid.SampledFrom([]int64{0, 64, 128, 512}).Draw(t, "needCPU"),
+		MemoryMiB:        rapid.SampledFrom([]int64{0, 64, 128, 512}).Draw(t, "needMemory"),
+		Group:            "g" + strconv.Itoa(rapid.IntRange(0, 4).Draw(t, "needGroup")),
+		DistinctInstance: rapid.IntRange(0, 5).Draw(t, "distinct") == 0,
+		GPUCount:         rapid.SampledFrom([]int{0, 0, 0, 1, 2}).Draw(t, "needGPUs"),
+		Strategies:       rapid.SliceOfN(drawStrategy, 0, 5).Draw(t, "strategies"),
+	}
+	if rapid.IntRange(0, 3).Draw(t, "ports?") == 0 {
+		r.TCP, r.UDP = drawPorts(t, "needTCP"), drawPorts(t, "needUDP")
+	}
+	if rapid.IntRange(0, 2).Draw(t, "attributes?") == 0 {
+		r.RequiredAttributes = rapid.SampledFrom([][]Attribute{
+			{{Name: "zone", Value: "a"}}, {{Name: "rack", AnyValue: true}}, {{Name: "rack"}}, {{Name: "other"}},
+		}).Draw(t, "attributes")
+	}
+	if rapid.IntRange(0, 2).Draw(t, "memberOf?") == 0 {
+		text := rapid.SampledFrom([]string{
+			"attribute:rack exists", "attribute:zone != b", "runningTasksCount < 3", "task:group != g0",
+		}).Draw(t, "memberOf")
+		r.MemberOf = []Predicate{{Text: text, Match: memberOf[text].match, Implies: memberOf[text].implies}}
+	}
+	if rapid.IntRange(0, 5).Draw(t, "candidates?") == 0 {
+		r.Candidates = rapid.SliceOfN(rapid.SampledFrom(append(m.ids(), "unknown")), 1, 5).Draw(t, "candidates")
+	}
+	if rapid.IntRange(0, 5).Draw(t, "seeded") > 0 {
+		r.Rand = rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+	}
+	return r
+}
+
+// Each task must be on an instance that passes and that no other beats, given the
+// tasks before it; and what is not placed must fit nowhere.
+func TestPlace_ChoosesAsWellAsLookingAtEveryInstance(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := drawNaive(t)
+		r := drawRequest(t, m)
+		result := Place(m.fleet(), r)
+		for i, a := range result.Assignments {
+			if why := m.reason(a.InstanceID, &r); why != "" {
+				t.Fatalf("task %d was placed on %s in spite of %s", i, a.InstanceID, why)
+			}
+			if got, best := m.score(a.InstanceID, &r), m.best(&r); !slices.Equal(got, best) {
+				t.Fatalf("task %d went to %s with score %v, but there is %v; strategies %v", i, a.InstanceID, got, best, r.Strategies)
+			}
+			if want := m.freeGPUs(a.InstanceID)[:r.GPUCount]; !slices.Equal(a.GPUs, want) {
+				t.Fatalf("task %d got devices %v, want %v", i, a.GPUs, want)
+			}
+			m.add(a.InstanceID, r.use(a.GPUs))
+		}
+		checkFailures(t, m, &r, &result)
+	})
+}
+
+func checkFailures(t *rapid.T, m *naive, r *Request, result *Result) {
+	if result.NoInstances != (len(m.instances) == 0) {
+		t.Fatalf("NoInstances is %v with %d instances", result.NoInstances, len(m.instances))
+	}
+	if len(result.Assignments) == r.Count {
+		if len(result.Failures) > 0 || result.Closest != nil {
+			t.Fatalf("all were placed, and yet %v", result.Failures)
+		}
+		return
+	}
+	if fit := m.fitting(r); len(fit) > 0 {
+		t.Fatalf("placed %d of %d, but the next fits on %v", len(result.Assignments), r.Count, fit)
+	}
+	want := map[string]Reason{}
+	for _, id := range append(m.ids(), r.Candidates...) {
+		if r.Candidates == nil || slices.Contains(r.Candidates, id) {
+			want[id] = m.reason(id, r)
+		}
+	}
+	got := map[string]Reason{}
+	for _, f := range result.Failures {
+		got[f.InstanceID] = f.Reason
+		if f.closer(result.Closest) {
+			t.Fatalf("%v is closer than %v", f, *result.Closest)
+		}
+	}
+	if !reflect.DeepEqual(got, want) || len(got) != len(result.Failures) {
+		t.Fatalf("failures are %v, want %v", result.Failures, want)
+	}
+}
+
+func TestPlace_GivesTheSameResultForTheSameSeed(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := drawNaive(t)
+		r := drawRequest(t, m)
+		seed := rapid.Uint64().Draw(t, "place seed")
+		f := m.fleet()
+		r.Rand = rand.New(rand.NewPCG(seed, seed))
+		first := Place(f, r)
+		for _, again := range []*Fleet{f, f.Clone(), m.fleet()} {
+			r.Rand = rand.New(rand.NewPCG(seed, seed))
+			if second := Place(again, r); !reflect.DeepEqual(first, second) {
+				t.Fatalf("first %v, then %v", first, second)
+			}
+		}
+	})
+}
+
+func TestPlace_LeavesTheFleetAsItWas(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := drawNaive(t)
+		r := drawRequest(t, m)
+		f := m.fleet()
+		Place(f, r)
+		checkFleet(t, f, m)
+	})
+}
+
+// Explain and Place must agree, as they find out by different ways.
+func TestExplain_AgreesWithPlace(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := drawNaive(t)
+		r := drawRequest(t, m)
+		r.Count = 1
+		f := m.fleet()
+		for _, id := range append(m.ids(), "unknown") {
+			r.Candidates = []string{id}
+			why, ok := Explain(f, r, id)
+			result := Place(f, r)
+			if ok != (len(result.Assignments) == 1) {
+				t.Fatalf("%s: Explain says %v, Place %v", id, ok, result)
+			}
+			if !ok && (len(result.Failures) != 1 || result.Failures[0] != why) {
+				t.Fatalf("%s: Explain says %v, Place %v", id, why, result.Failures)
+			}
+		}
+	})
+}

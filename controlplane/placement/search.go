@@ -1,0 +1,191 @@
+package placement
+
+import "math/bits"
+
+// search is the work on one request. Its candidates only ever become fewer: while
+// a request is placed nothing but its own tasks is added, and that changes only the
+// instances they go to, so that what does not pass once will not pass later.
+type search struct {
+	request  *Request
+	need     amounts
+	fleet    *Fleet
+	ownFleet bool // the fleet is a clone that may be changed
+
+	// candidates are the slots that are not yet known not to pass: all that the
+	// index can tell is applied from the start, the rest when an instance is tried.
+	candidates []uint64
+	// passed are those that are known to pass.
+	passed []uint64
+	// oneByOne tells that there are checks which only the instance itself can answer.
+	oneByOne bool
+
+	tallies []*tally // by strategy, once needed
+	scratch *scratch
+}
+
+// The first masks of a scratch are those of the whole search, then come two for each
+// strategy.
+const (
+	candidatesMask = iota
+	passedMask
+	strategyMasks
+)
+
+func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
+	scratch.words = len(f.blocks)
+	s := &search{
+		request:    r,
+		need:       r.needs(),
+		fleet:      f,
+		candidates: scratch.mask(candidatesMask),
+		passed:     scratch.mask(passedMask),
+		oneByOne:   r.GPUCount > 0 || len(r.MemberOf) > 0,
+		scratch:    scratch,
+	}
+	clear(s.passed)
+	s.startCandidates()
+	x := &f.index
+	s.require(r.RequiredAttributes)
+	for i := range r.MemberOf {
+		s.require(r.MemberOf[i].Implies)
+	}
+	for _, p := range hostPorts(r.TCP, r.UDP) {
+		taken, _ := x.ports.Get(p)
+		taken.dropFrom(s.candidates)
+	}
+	if r.DistinctInstance {
+		for _, digit := range x.digitsOf(r.Group) {
+			digit.dropFrom(s.candidates)
+		}
+	}
+	if r.GPUCount > 0 {
+		x.gpus.keepIn(s.candidates)
+	}
+	return s
+}
+
+// startCandidates begins with the eligible instances, or those of them that the
+// request names.
+func (s *search) startCandidates() {
+	if s.request.Candidates == nil {
+		copy(s.candidates, s.fleet.masks.eligible)
+		return
+	}
+	clear(s.candidates)
+	for _, id := range s.request.Candidates {
+		if slot, ok := s.fleet.slots.Get(id); ok && s.fleet.eligible(slot) {
+			set(s.candidates, slot, true)
+		}
+	}
+}
+
+func (s *search) require(attributes []Attribute) {
+	for _, a := range attributes {
+		var holders *bitset
+		if a.AnyValue {
+			holders, _ = s.fleet.index.carriers.Get(a.Name)
+		} else {
+			holders = s.fleet.index.valueOf(a.Name, a.Value)
+		}
+		// Most of what definitions require every instance can do.
+		if holders.len() < s.fleet.Len() {
+			holders.keepIn(s.candidates)
+		}
+	}
+}
+
+// passes tells whether a slot takes a task of the request, and remembers it.
+func (s *search) passes(slot int) bool {
+	if !has(s.candidates, slot) || has(s.passed, slot) {
+		return has(s.candidates, slot)
+	}
+	v := s.fleet.view(slot)
+	if v.free[cpu] < s.need[cpu] || v.free[memory] < s.need[memory] || !s.passesOneByOne(v) {
+		set(s.candidates, slot, false)
+		return false
+	}
+	set(s.passed, slot, true)
+	return true
+}
+
+func (s *search) passesOneByOne(v View) bool {
+	if s.request.GPUCount > v.node.freeGPUs() {
+		return false
+	}
+	for i := range s.request.MemberOf {
+		if !s.request.MemberOf[i].Match(v) {
+			return false
+		}
+	}
+	return true
+}
+
+// settle leaves in the scope exactly the slots that pass.
+func (s *search) settle(scope []uint64) {
+	for i := range scope {
+		scope[i] &= s.candidates[i]
+		open := scope[i] &^ s.passed[i]
+		if open == 0 {
+			continue
+		}
+		good := open & s.fleet.blocks[i].fitting(s.need)
+		if s.oneByOne {
+			for lanes := good; lanes != 0; lanes &= lanes - 1 {
+				if !s.passesOneByOne(s.fleet.view(i<<wordShift + bits.TrailingZeros64(lanes))) {
+					good &^= lanes & -lanes
+				}
+			}
+		}
+		s.passed[i] |= good
+		s.candidates[i] &^= open &^ good
+		scope[i] &= s.candidates[i]
+	}
+}
+
+// reject is called with slots that were found not to pass.
+func (s *search) reject(slots []uint64) {
+	for i, w := range slots {
+		s.candidates[i] &^= w
+	}
+}
+
+// dropRejected takes out of the scope what was found not to pass.
+func (s *search) dropRejected(scope []uint64) {
+	for i := range scope {
+		scope[i] &= s.candidates[i]
+	}
+}
+
+// reconsider is called when a task of the request was added to a slot: if the slot
+// takes no other, it is no candidate any more.
+func (s *search) reconsider(slot int) {
+	set(s.passed, slot, false)
+	r := s.request
+	free := s.fleet.view(slot).free
+	if r.DistinctInstance || len(r.TCP)+len(r.UDP) > 0 || free[cpu] < s.need[cpu] || free[memory] < s.need[memory] {
+		set(s.candidates, slot, false)
+	}
+}
+
+// masks are two scratch masks for the use of a strategy.
+func (s *search) masks(strategy int) (a, b []uint64) {
+	first := strategyMasks + 2*strategy
+	return s.scratch.mask(first), s.scratch.mask(first + 1)
+}
+
+// scratch is masks to work with, which hold whatever they held before. The clones of a
+// fleet share a pool of them.
+type scratch struct {
+	words int
+	all   [][]uint64
+}
+
+func (s *scratch) mask(i int) []uint64 {
+	for len(s.all) <= i {
+		s.all = append(s.all, nil)
+	}
+	if cap(s.all[i]) < s.words {
+		s.all[i] = make([]uint64, s.words)
+	}
+	return s.all[i][:s.words]
+}

@@ -1,0 +1,144 @@
+package rollout
+
+import (
+	"slices"
+
+	"github.com/longshore/longshore/controlplane/model"
+)
+
+// limits are the numbers that a plan keeps to.
+type limits struct {
+	desired int
+	least   int // healthy tasks that must stay
+	most    int // tasks that may hold a place when one is started
+}
+
+// aim sets the limits and says of each task whether it is worth keeping.
+func (p *planner) aim() {
+	desired := p.desired()
+	d := p.svc.DeploymentConfiguration
+	least, most := int32(100), int32(200)
+	if p.daemon() {
+		least, most = 0, 100
+	}
+	if d.MinimumHealthyPercent != nil {
+		least = *d.MinimumHealthyPercent
+	}
+	if d.MaximumPercent != nil {
+		most = *d.MaximumPercent
+	}
+	// The percentages bound how tasks are replaced. They never keep a service
+	// from having its desired count, nor make it keep more.
+	p.limits = limits{
+		desired: desired,
+		least:   min((desired*int(least)+99)/100, desired),
+		most:    max(desired*int(most)/100, desired),
+	}
+	for _, m := range p.members {
+		m.unwanted = p.closing() || m.draining || !p.frozen() && m.task.Deployment != p.svc.Primary().ID
+	}
+	if p.daemon() {
+		p.aimDaemon()
+	}
+	p.svc.DesiredCount = int32(desired)
+	p.svc.Primary().DesiredCount = int32(desired)
+}
+
+// desired is the number of tasks that the service is to have. For a DAEMON it is
+// the number of instances that can take one, with those that have one and are
+// silent only for now.
+func (p *planner) desired() int {
+	switch {
+	case p.closing():
+		return 0
+	case !p.daemon():
+		return int(p.svc.DesiredCount)
+	}
+	on := p.eligible()
+	for _, m := range p.members {
+		if m.standing != lost && m.silent && !m.draining {
+			on[m.task.Instance] = true
+		}
+	}
+	return len(on)
+}
+
+func (p *planner) eligible() map[model.InstanceID]bool {
+	set := make(map[model.InstanceID]bool, len(p.Eligible))
+	for _, id := range p.Eligible {
+		set[id] = true
+	}
+	return set
+}
+
+// aimDaemon finds the tasks that a DAEMON service has where it should have none,
+// and more than one on an instance: the one furthest on, then the oldest, stays.
+func (p *planner) aimDaemon() {
+	eligible := p.eligible()
+	kept := map[model.InstanceID]*member{}
+	for _, m := range p.members {
+		if !m.live() || m.unwanted {
+			continue
+		}
+		if !eligible[m.task.Instance] && !m.silent {
+			m.unwanted = true
+			continue
+		}
+		k := kept[m.task.Instance]
+		switch {
+		case k == nil:
+			kept[m.task.Instance] = m
+		case m.standing > k.standing || m.standing == k.standing && m.task.CreatedAt.Before(k.task.CreatedAt):
+			k.unwanted = true
+			kept[m.task.Instance] = m
+		default:
+			m.unwanted = true
+		}
+	}
+}
+
+// start asks for the tasks that are missing, as far as maximumPercent, the plan's
+// size and the pause after failures allow.
+func (p *planner) start() {
+	want := p.missing()
+	if want.Count == 0 || p.closing() || p.frozen() {
+		return
+	}
+	if p.Now.Before(p.svc.PauseUntil) {
+		p.wakeAt(p.svc.PauseUntil)
+		return
+	}
+	if want.Count > p.left {
+		// Where the last start found no place there is nothing to hurry for: a
+		// task or an instance must change first.
+		p.cut = p.cut || p.left == 0 || p.svc.LastPlacement == ""
+		want.Count = p.left
+		if want.Instances != nil {
+			want.Instances = want.Instances[:want.Count]
+		}
+	}
+	p.left -= want.Count
+	if want.Count > 0 {
+		p.begin = want
+	}
+}
+
+// missing is what the service lacks and has room for.
+func (p *planner) missing() Start {
+	if !p.daemon() {
+		c := p.census()
+		return Start{Count: max(0, min(p.limits.desired-c.wanted, p.limits.most-c.occupied))}
+	}
+	// A DAEMON task that is still stopping may hold the ports that the next one
+	// needs, so each instance takes one only when it has none.
+	taken := map[model.InstanceID]bool{}
+	for _, m := range p.members {
+		if m.standing != lost {
+			taken[m.task.Instance] = true
+		}
+	}
+	free := slices.Clone(p.Eligible)
+	slices.Sort(free)
+	free = slices.DeleteFunc(slices.Compact(free), func(id model.InstanceID) bool { return taken[id] })
+	return Start{Count: len(free), Instances: free}
+}

@@ -1,0 +1,95 @@
+package rollout
+
+import (
+	"slices"
+	"time"
+
+	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/proto/ecs"
+)
+
+// reportBlocked tells of a deployment that the percentages leave no way to go
+// on with: nothing may be stopped and nothing started. LastPlacement remembers
+// that it was said, as it does for tasks that could not be placed.
+func (p *planner) reportBlocked() {
+	message := blocked(p.svc.Name)
+	switch {
+	case p.blocked():
+		if p.svc.LastPlacement != message {
+			p.svc.LastPlacement = message
+			p.event(message)
+		}
+	case p.svc.LastPlacement == message:
+		p.svc.LastPlacement = ""
+	case p.begin.Count == 0 && !p.cut && !p.Now.Before(p.svc.PauseUntil):
+		p.svc.LastPlacement = "" // nothing waits for a place any more
+	}
+}
+
+// blocked tells whether tasks are to be replaced, none of them is on its way to
+// become anything else, and still this plan neither stops nor starts any.
+func (p *planner) blocked() bool {
+	if p.closing() || p.frozen() || p.cut || p.stops > 0 || p.begin.Count > 0 || p.Now.Before(p.svc.PauseUntil) {
+		return false
+	}
+	c := p.census()
+	return c.unwanted > 0 && c.settling == 0
+}
+
+// conclude writes down how far the service has come.
+func (p *planner) conclude() {
+	c := p.census()
+	if p.closing() {
+		p.close(c)
+		return
+	}
+	settled := !p.cut && !p.frozen() && c.occupied == p.limits.desired && c.serving == p.limits.desired
+	p.trimDeployments(settled)
+	if !settled {
+		p.svc.SteadyReported = false
+		return
+	}
+	p.svc.FailedStarts, p.svc.PauseUntil = 0, time.Time{}
+	if d := p.svc.Primary(); d.RolloutState != ecs.DeploymentRolloutStateCOMPLETED {
+		d.RolloutState, d.RolloutStateReason, d.UpdatedAt = ecs.DeploymentRolloutStateCOMPLETED, reasonCompleted(d.ID), p.Now
+		completed := *d
+		p.svc.LastCompleted = &completed
+		p.event(deploymentCompleted(p.svc.Name, d.ID))
+	}
+	if !p.svc.SteadyReported {
+		p.svc.SteadyReported = true
+		p.event(steadyState(p.svc.Name))
+	}
+}
+
+// close makes a deleted service INACTIVE once its last task is gone. A task on a
+// host that cannot be reached is marked to stop there and does not hold it up.
+func (p *planner) close(c census) {
+	p.trimDeployments(c.occupied == 0)
+	if c.occupied == 0 && !p.cut {
+		p.svc.Status = model.StatusInactive
+	}
+}
+
+// trimDeployments counts the tasks of the older deployments and drops those that
+// have none. One that has FAILED stays to be seen until its successor is there.
+func (p *planner) trimDeployments(settled bool) {
+	live, held := map[model.DeploymentID]int32{}, map[model.DeploymentID]bool{}
+	for _, m := range p.members {
+		if m.standing != lost {
+			held[m.task.Deployment] = true
+		}
+		if m.live() {
+			live[m.task.Deployment]++
+		}
+	}
+	p.svc.Deployments = slices.DeleteFunc(p.svc.Deployments, func(d model.Deployment) bool {
+		failed := d.RolloutState == ecs.DeploymentRolloutStateFAILED && !settled
+		return d.Status != model.DeploymentPrimary && !held[d.ID] && !failed
+	})
+	for i := range p.svc.Deployments {
+		if d := &p.svc.Deployments[i]; d.Status != model.DeploymentPrimary {
+			d.DesiredCount = live[d.ID]
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package rollout
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/longshore/longshore/controlplane/model"
+)
+
+// The texts of a service's events, its deployments' rolloutStateReason and its
+// tasks' stoppedReason are those of ECS, word for word: tools match on them.
+
+const (
+	reasonUnhealthy = "Task failed container health checks"
+	reasonFailed    = "ECS deployment circuit breaker: tasks failed to start."
+	troubleshooting = " For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
+)
+
+func scalingReason(d model.DeploymentID) string {
+	return fmt.Sprintf("Scaling activity initiated by (deployment %s)", d)
+}
+
+func reasonInProgress(d model.DeploymentID) string {
+	return fmt.Sprintf("ECS deployment %s in progress.", d)
+}
+
+func reasonCompleted(d model.DeploymentID) string {
+	return fmt.Sprintf("ECS deployment %s completed.", d)
+}
+
+func reasonRollback(d model.DeploymentID) string {
+	return fmt.Sprintf("ECS deployment circuit breaker: rolling back to deploymentId %s.", d)
+}
+
+func hasStarted(s model.ServiceName, ids []model.TaskID) string {
+	return fmt.Sprintf("(service %s) has started %d tasks: %s.", s, len(ids), taskList(ids))
+}
+
+func hasStopped(s model.ServiceName, ids []model.TaskID) string {
+	return fmt.Sprintf("(service %s) has stopped %d running tasks: %s.", s, len(ids), taskList(ids))
+}
+
+func stoppedPending(s model.ServiceName, n int) string {
+	return fmt.Sprintf("(service %s) stopped %d pending tasks.", s, n)
+}
+
+func failedHealthChecks(s model.ServiceName, id model.TaskID) string {
+	return fmt.Sprintf("(service %s) (task %s) failed container health checks.", s, id)
+}
+
+func unableToStart(s model.ServiceName) string {
+	return fmt.Sprintf("(service %s) is unable to consistently start tasks successfully.", s)
+}
+
+func deploymentFailed(s model.ServiceName, d model.DeploymentID) string {
+	return fmt.Sprintf("(service %s) (deployment %s) deployment failed: tasks failed to start.", s, d)
+}
+
+func rollingBack(s model.ServiceName, d model.DeploymentID) string {
+	return fmt.Sprintf("(service %s) rolling back to deployment %s.", s, d)
+}
+
+func deploymentCompleted(s model.ServiceName, d model.DeploymentID) string {
+	return fmt.Sprintf("(service %s) (deployment %s) deployment completed.", s, d)
+}
+
+func steadyState(s model.ServiceName) string {
+	return fmt.Sprintf("(service %s) has reached a steady state.", s)
+}
+
+func blocked(s model.ServiceName) string {
+	return fmt.Sprintf("(service %s) was unable to stop or start tasks during a deployment because of the service deployment configuration. "+
+		"Update the minimumHealthyPercent or maximumPercent value and try again.", s)
+}
+
+// unplaced is the event of a task that could not be placed.
+func unplaced(s model.ServiceName, m Miss) string {
+	text := fmt.Sprintf("(service %s) was unable to place a task because no container instance met all of its requirements.", s)
+	switch {
+	case m.NoInstances:
+		text += " Reason: No Container Instances were found in your cluster."
+	case m.Instance != "":
+		text += fmt.Sprintf(" The closest matching (container-instance %s) %s.", m.Instance, shortage(m.Reason))
+	}
+	return text + troubleshooting
+}
+
+// shortage puts a placement reason as the service events do.
+func shortage(reason string) string {
+	switch reason {
+	case "RESOURCE:CPU":
+		return "has insufficient CPU units available"
+	case "RESOURCE:MEMORY":
+		return "has insufficient memory available"
+	case "RESOURCE:PORTS":
+		return "is already using a port required by your task"
+	case "ATTRIBUTE":
+		return "is missing an attribute required by your task"
+	}
+	return fmt.Sprintf("encountered error %q", reason)
+}
+
+func taskList(ids []model.TaskID) string {
+	words := make([]string, len(ids))
+	for i, id := range ids {
+		words[i] = "(task " + string(id) + ")"
+	}
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,135 @@
+package rollout
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/proto/ecs"
+)
+
+// countOutcomes takes note, once for each task, of how those that STOPPED have
+// ended. What the service or a caller stopped, or the loss of a host, says
+// nothing about the deployment.
+func (p *planner) countOutcomes() {
+	var ended []*model.Task
+	for _, t := range p.Tasks {
+		if t.LastStatus == model.TaskStopped && !t.OutcomeCounted {
+			ended = append(ended, t)
+		}
+	}
+	slices.SortFunc(ended, func(a, b *model.Task) int {
+		return cmp.Or(a.StoppedAt.Compare(b.StoppedAt), cmp.Compare(a.ID, b.ID))
+	})
+	for _, t := range ended {
+		c, ok := p.change(t)
+		if !ok {
+			return
+		}
+		c.OutcomeCounted = true
+		if t.Deployment != p.svc.Primary().ID || !endedOfItself(t) {
+			continue
+		}
+		if p.ran(t) {
+			p.succeeded(t, t.HealthStatus == ecs.HealthStatusHEALTHY || !p.HealthChecked(t.Definition))
+		} else {
+			p.failedToStart(t)
+		}
+	}
+}
+
+func endedOfItself(t *model.Task) bool {
+	switch t.StopCode {
+	case ecs.TaskStopCodeUserInitiated, ecs.TaskStopCodeServiceSchedulerInitiated,
+		ecs.TaskStopCodeTerminationNotice, ecs.TaskStopCodeSpotInterruption:
+		return false
+	}
+	return true
+}
+
+// ran tells whether a STOPPED task had been RUNNING for long enough to say that
+// it had started.
+func (p *planner) ran(t *model.Task) bool {
+	return !t.StartedAt.IsZero() && t.StoppedAt.Sub(t.StartedAt) >= p.Settings.HealthyAfter
+}
+
+// failedToStart counts a failure of the PRIMARY deployment. Tasks that were
+// started together and fail together are one round: they slow the service once.
+func (p *planner) failedToStart(t *model.Task) {
+	p.svc.Primary().FailedTasks++
+	if t.CreatedAt.Before(p.svc.PauseUntil) {
+		return
+	}
+	p.svc.FailedStarts++
+	p.svc.PauseUntil = p.Now.Add(p.pause(p.svc.FailedStarts))
+	if p.svc.FailedStarts == max(1, p.Settings.FreeTries) {
+		p.event(unableToStart(p.svc.Name))
+	}
+}
+
+// pause is how long a service waits after so many failed rounds in a row.
+func (p *planner) pause(rounds int32) time.Duration {
+	if rounds < p.Settings.FreeTries {
+		return 0
+	}
+	pause := p.Settings.BasePause
+	for range rounds - p.Settings.FreeTries {
+		if pause *= 2; pause >= p.Settings.MaxPause {
+			return p.Settings.MaxPause
+		}
+	}
+	return min(pause, p.Settings.MaxPause)
+}
+
+// succeeded resets the counters after a task that has run. Only one that was
+// started after the last failure shows that starting works again: a service with
+// one good host and one bad must not hammer the bad.
+func (p *planner) succeeded(t *model.Task, proven bool) {
+	if !t.CreatedAt.Before(p.svc.PauseUntil) {
+		p.svc.FailedStarts, p.svc.PauseUntil = 0, time.Time{}
+	}
+	if proven {
+		p.svc.Primary().FailedTasks = 0
+	}
+}
+
+// settleCounters resets them if tasks of the PRIMARY deployment do run.
+func (p *planner) settleCounters() {
+	for _, m := range p.members {
+		if m.standing == healthy && m.task.Deployment == p.svc.Primary().ID {
+			p.succeeded(m.task, true)
+		}
+	}
+}
+
+// Limits of the number of failures that end a deployment.
+const leastFailures, mostFailures = 3, 200
+
+// threshold is the number of failures at which a deployment has failed: half of
+// the desired count, within bounds.
+func threshold(desired int) int {
+	return min(max((desired+1)/2, leastFailures), mostFailures)
+}
+
+// breakCircuit ends a deployment of which too many tasks failed, and goes back
+// to the last that completed if the service wants that and there is another.
+func (p *planner) breakCircuit() {
+	breaker, failed := p.svc.DeploymentConfiguration.DeploymentCircuitBreaker, p.svc.Primary()
+	if p.closing() || breaker == nil || !breaker.Enable ||
+		failed.RolloutState != ecs.DeploymentRolloutStateINPROGRESS ||
+		int(failed.FailedTasks) < threshold(p.desired()) {
+		return
+	}
+	failed.RolloutState = ecs.DeploymentRolloutStateFAILED
+	failed.RolloutStateReason = reasonFailed
+	p.event(deploymentFailed(p.svc.Name, failed.ID))
+	last := p.svc.LastCompleted
+	if !breaker.Rollback || last == nil ||
+		last.Definition == failed.Definition && last.LaunchType == failed.LaunchType {
+		return
+	}
+	p.svc = Deploy(p.svc, p.NextDeployment, last.Definition, last.LaunchType, p.Now)
+	p.svc.Primary().RolloutStateReason = reasonRollback(p.NextDeployment)
+	p.event(rollingBack(p.svc.Name, p.NextDeployment))
+}

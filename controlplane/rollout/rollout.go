@@ -1,0 +1,200 @@
+package rollout
+
+import (
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/proto/ecs"
+)
+
+// Settings are the limits that an operator may set.
+type Settings struct {
+	// SilentLimit is how long the agent of an instance may be silent before the
+	// tasks on it no longer count.
+	SilentLimit time.Duration
+	// HealthyAfter is how long a task without a health check must have been
+	// RUNNING to count as healthy. A task that ends of itself before has failed
+	// to start. ECS waits 40 s; zero takes RUNNING for healthy.
+	HealthyAfter time.Duration
+	// FreeTries is the number of rounds of starts that may fail in a row before
+	// the service is slowed.
+	FreeTries int32
+	// BasePause is the first pause of a slowed service; each further round that
+	// fails doubles it, up to MaxPause.
+	BasePause, MaxPause time.Duration
+	// MaxChanges bounds the task records that one plan changes or starts, so that
+	// it fits one transaction; at least 1.
+	MaxChanges int
+}
+
+// DefaultSettings are the settings of a control plane whose operator set none.
+func DefaultSettings() Settings {
+	return Settings{
+		SilentLimit:  15 * time.Second,
+		HealthyAfter: 2 * time.Second,
+		FreeTries:    3,
+		BasePause:    time.Second,
+		MaxPause:     15 * time.Minute,
+		MaxChanges:   100,
+	}
+}
+
+// Input is what a plan is made from. Nothing in it is changed.
+type Input struct {
+	Now     time.Time
+	Service *model.Service
+	// Tasks are, in any order, the tasks of the service that are not STOPPED and
+	// those STOPPED whose OutcomeCounted is not set. Their times must be those of
+	// the clock that Now is read from.
+	Tasks []*model.Task
+	// Instance finds a container instance of the service's cluster.
+	Instance func(model.InstanceID) (*model.Instance, bool)
+	// HealthChecked tells whether an essential container of a definition has a
+	// health check.
+	HealthChecked func(model.DefinitionRef) bool
+	// Eligible are, for a DAEMON service, the ACTIVE and connected instances that
+	// meet its constraints.
+	Eligible []model.InstanceID
+	// NextDeployment is a fresh id, for the case that a deployment is rolled back.
+	NextDeployment model.DeploymentID
+	Settings       Settings
+}
+
+// Output is what to do. Applied or not, the same input gives it again.
+type Output struct {
+	// Service is the record to store: the very pointer of the input if nothing
+	// about it changed.
+	Service *model.Service
+	// Tasks are the records to store: tasks to stop (DesiredStatus STOPPED, with
+	// code and reason, Version counted up), and notes that only the next plan
+	// reads (OutcomeCounted, Lost).
+	Tasks []*model.Task
+	// Start says how many tasks to start.
+	Start Start
+	// Events are the messages to append, oldest first.
+	Events []string
+	// WakeAt is when to plan again though nothing has changed; zero for never.
+	WakeAt time.Time
+}
+
+// Start asks for tasks of the PRIMARY deployment; no other ever starts any.
+type Start struct {
+	Count int
+	// Instances, if not nil, wants exactly one task on each of them (DAEMON).
+	Instances []model.InstanceID
+}
+
+// Plan decides what the service must do now. Its cost grows with the tasks given.
+func Plan(in Input) Output {
+	if in.Service.Status == model.StatusInactive {
+		return Output{Service: in.Service}
+	}
+	p := newPlanner(in)
+	p.countOutcomes()
+	p.classify()
+	p.stopUnhealthy()
+	p.settleCounters()
+	p.breakCircuit()
+	p.aim()
+	p.stopUnwanted()
+	p.stopSurplus()
+	p.reportStops()
+	p.markLost()
+	p.start()
+	p.reportBlocked()
+	p.conclude()
+	return p.output()
+}
+
+// planner is one run of Plan.
+type planner struct {
+	Input
+	svc     model.Service // the record as it is to become
+	members []*member     // the tasks that are not STOPPED, sorted by id
+	limits  limits
+
+	changed map[model.TaskID]*model.Task
+	order   []model.TaskID // of changed, as they came
+	left    int            // task records that may still be changed or started
+	cut     bool           // the plan would have done more, had left allowed
+	stops   int
+	spread  spread
+	begin   Start
+	events  []string
+	wake    time.Time
+}
+
+func newPlanner(in Input) *planner {
+	p := &planner{Input: in, svc: *in.Service, changed: map[model.TaskID]*model.Task{}, left: in.Settings.MaxChanges}
+	p.svc.Deployments = slices.Clone(in.Service.Deployments)
+	return p
+}
+
+// change returns the copy of a task that the plan stores, or false if the plan
+// is full.
+func (p *planner) change(t *model.Task) (*model.Task, bool) {
+	if c, ok := p.changed[t.ID]; ok {
+		return c, true
+	}
+	if p.left == 0 {
+		p.cut = true
+		return nil, false
+	}
+	p.left--
+	c := *t
+	p.changed[t.ID] = &c
+	p.order = append(p.order, t.ID)
+	return &c, true
+}
+
+// wakeAt asks for a plan at a moment to come.
+func (p *planner) wakeAt(at time.Time) {
+	if at.After(p.Now) && (p.wake.IsZero() || at.Before(p.wake)) {
+		p.wake = at
+	}
+}
+
+func (p *planner) event(message string) { p.events = append(p.events, message) }
+
+// closing tells whether the service is being deleted.
+func (p *planner) closing() bool { return p.svc.Status == model.StatusDraining }
+
+// frozen tells whether the PRIMARY deployment has failed and was not rolled
+// back: nothing starts any more, and the older deployments keep their tasks.
+func (p *planner) frozen() bool {
+	return !p.closing() && p.svc.Primary().RolloutState == ecs.DeploymentRolloutStateFAILED
+}
+
+func (p *planner) daemon() bool {
+	return p.svc.SchedulingStrategy == ecs.SchedulingStrategyDAEMON
+}
+
+func (p *planner) output() Output {
+	out := Output{Service: p.Service, Start: p.begin, Events: p.events, WakeAt: p.wake}
+	for _, id := range p.order {
+		out.Tasks = append(out.Tasks, p.changed[id])
+	}
+	if p.cut {
+		out.WakeAt = p.Now
+	}
+	p.stampDeployments()
+	if !reflect.DeepEqual(p.svc, *p.Service) {
+		out.Service = &p.svc
+	}
+	return out
+}
+
+// stampDeployments sets UpdatedAt where a deployment changed.
+func (p *planner) stampDeployments() {
+	before := make(map[model.DeploymentID]model.Deployment, len(p.Service.Deployments))
+	for _, d := range p.Service.Deployments {
+		before[d.ID] = d
+	}
+	for i := range p.svc.Deployments {
+		if d := &p.svc.Deployments[i]; *d != before[d.ID] {
+			d.UpdatedAt = p.Now
+		}
+	}
+}

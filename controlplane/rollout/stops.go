@@ -1,0 +1,159 @@
+package rollout
+
+import (
+	"slices"
+
+	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/proto/ecs"
+)
+
+// stop plans the end of a task, or returns false if the plan is full.
+func (p *planner) stop(m *member, reason string) bool {
+	c, ok := p.change(m.task)
+	if !ok {
+		return false
+	}
+	c.DesiredStatus = model.TaskStopped
+	c.StopCode = ecs.TaskStopCodeServiceSchedulerInitiated
+	c.StoppedReason = reason
+	c.OutcomeCounted = true // how it ends is now the service's own doing
+	c.Version++
+	if m.standing != lost {
+		p.spread.remove(m)
+		m.standing = leaving
+	}
+	p.stops++
+	return true
+}
+
+// stopUnhealthy stops the tasks that fail their health checks; replacing them
+// needs no leave of minimumHealthyPercent, for they do not count in it.
+func (p *planner) stopUnhealthy() {
+	for _, m := range p.members {
+		if m.standing != unhealthy {
+			continue
+		}
+		if !p.stop(m, reasonUnhealthy) {
+			return
+		}
+		p.event(failedHealthChecks(p.svc.Name, m.task.ID))
+		p.left = max(0, p.left-1) // one event a task: it is stored, too
+		if m.task.Deployment == p.svc.Primary().ID {
+			p.svc.Primary().FailedTasks++
+		}
+	}
+}
+
+// stopUnwanted stops the tasks that are to be replaced: those that do not serve
+// at once, the others as far as enough healthy ones stay.
+func (p *planner) stopUnwanted() {
+	var candidates []*member
+	for _, m := range p.members {
+		if m.unwanted && (m.live() || p.closing() && m.task.DesiredStatus != model.TaskStopped) {
+			candidates = append(candidates, m)
+		}
+	}
+	p.stopSome(candidates, len(candidates), func(m *member) int { return int(m.standing) })
+}
+
+// stopSurplus stops what a REPLICA service has beyond its desired count.
+func (p *planner) stopSurplus() {
+	if p.daemon() || p.closing() {
+		return
+	}
+	var candidates []*member
+	for _, m := range p.members {
+		if m.live() && !m.unwanted {
+			candidates = append(candidates, m)
+		}
+	}
+	p.stopSome(candidates, len(candidates)-p.limits.desired, p.surplusRank)
+}
+
+// surplusRank says which tasks go first when there are too many: those that do
+// not run yet, those that were replaced while their host was silent, then those
+// that are not known to be healthy. While a failed deployment stands, the tasks
+// of the older ones are what serves: they go last.
+func (p *planner) surplusRank(m *member) int {
+	switch {
+	case m.standing == pending:
+		return 0
+	case m.task.Lost:
+		return 1
+	case m.task.Deployment != p.svc.Primary().ID:
+		return 4
+	case m.standing == unproven:
+		return 2
+	}
+	return 3
+}
+
+// stopSome stops at most n of the candidates, in the order of their ranks and
+// within one rank so that what stays is spread evenly.
+func (p *planner) stopSome(candidates []*member, n int, rank func(*member) int) {
+	if n <= 0 {
+		return
+	}
+	spare := p.census().healthy - p.limits.least
+	needed := func(m *member) bool {
+		return m.standing == healthy && spare < 1 || m.standing == unproven && spare < 0
+	}
+	candidates = slices.DeleteFunc(candidates, needed) // spare does not grow
+	for _, group := range byRank(candidates, rank) {
+		for m := range p.spread.order(group) {
+			if n == 0 {
+				return
+			}
+			if needed(m) {
+				continue
+			}
+			wasHealthy := m.standing == healthy
+			if !p.stop(m, scalingReason(p.svc.Primary().ID)) {
+				return
+			}
+			n--
+			if wasHealthy {
+				spare--
+			}
+		}
+	}
+}
+
+// reportStops writes the events of the tasks stopped by this plan.
+func (p *planner) reportStops() {
+	var running []model.TaskID
+	starting := 0
+	for _, id := range p.order {
+		c := p.changed[id]
+		switch {
+		case c.DesiredStatus != model.TaskStopped || c.LastStatus == model.TaskStopped:
+		case c.LastStatus.Starting():
+			starting++
+		default:
+			running = append(running, id)
+		}
+	}
+	if len(running) > 0 {
+		p.event(hasStopped(p.svc.Name, running))
+	}
+	if starting > 0 {
+		p.event(stoppedPending(p.svc.Name, starting))
+	}
+}
+
+// markLost notes the tasks that no longer count because of their hosts, and
+// takes the note back where a host returned and its task is needed after all.
+func (p *planner) markLost() {
+	surplus := !p.daemon() && p.census().wanted > p.limits.desired
+	for _, m := range p.members {
+		gone := m.standing == lost
+		if gone == m.task.Lost || m.task.DesiredStatus == model.TaskStopped || !gone && (!m.live() || surplus) {
+			continue
+		}
+		c, ok := p.change(m.task)
+		if !ok {
+			return
+		}
+		c.Lost = gone
+	}
+}
