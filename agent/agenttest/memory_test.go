@@ -1,0 +1,31 @@
+package agenttest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/longshore/longshore/agent/runtime"
+)
+
+// newFixture returns an engine with the images of the suite.
+func newFixture(*testing.T) Fixture {
+	m := NewMemory(runtime.Info{})
+	images := Images{
+		Serve: "test/serve", IgnoreStop: "test/ignore-term", Exit0: "test/exit-0", Exit3: "test/exit-3",
+		NoCommand: "test/no-command", Missing: "test/missing",
+	}
+	m.AddImage(images.Serve, Program{Health: "healthy"})
+	m.AddImage(images.IgnoreStop, Program{IgnoresStop: true})
+	m.AddImage(images.Exit0, Program{ExitsAtOnce: true})
+	m.AddImage(images.Exit3, Program{ExitsAtOnce: true, ExitCode: 3})
+	m.AddImage(images.NoCommand, Program{StartError: "exec: no such file"})
+	return Fixture{
+		Runtime:     m,
+		Images:      images,
+		HealthCheck: runtime.HealthCheck{Test: []string{"CMD", "true"}, Interval: time.Millisecond},
+	}
+}
+
+func TestMemory_Conforms(t *testing.T) {
+	RunConformance(t, newFixture)
+}

@@ -1,0 +1,81 @@
+// Command program is what the containers of the tests run: it does what its
+// first argument says, and needs nothing but the kernel.
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	if len(os.Args) < 2 {
+		fail("what to do is missing")
+	}
+	switch os.Args[1] {
+	case "serve": // answers on port 8080, and ends with 0 on SIGTERM, with CODE on /exit/CODE
+		serve()
+	case "ignore-term": // runs until it is killed
+		ignored := make(chan os.Signal, 1)
+		signal.Notify(ignored, syscall.SIGTERM)
+		for range ignored {
+			fmt.Println("SIGTERM ignored")
+		}
+	case "ask": // ends with 0 if serve answers beside it
+		ask()
+	case "exit": // ends at once with the given code
+		exit()
+	default:
+		fail("cannot do " + os.Args[1])
+	}
+}
+
+func serve() {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	failed := make(chan error, 1)
+	go func() {
+		failed <- http.ListenAndServe(":8080", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if code, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/exit/")); err == nil {
+				os.Exit(code)
+			}
+			// A client that is gone is no concern of a test's server.
+			_, _ = fmt.Fprintln(w, "served")
+		}))
+	}()
+	select {
+	case <-stop:
+	case err := <-failed:
+		fail(err.Error())
+	}
+}
+
+func ask() {
+	response, err := http.Get("http://127.0.0.1:8080/")
+	if err != nil {
+		fail(err.Error())
+	}
+	if err := response.Body.Close(); err != nil {
+		fail(err.Error())
+	}
+}
+
+func exit() {
+	if len(os.Args) < 3 {
+		fail("the exit code is missing")
+	}
+	code, err := strconv.Atoi(os.Args[2])
+	if err != nil {
+		fail(err.Error())
+	}
+	os.Exit(code)
+}
+
+func fail(why string) {
+	fmt.Fprintln(os.Stderr, why)
+	os.Exit(2)
+}

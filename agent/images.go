@@ -1,0 +1,196 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/longshore/longshore/agent/lifecycle"
+	"github.com/longshore/longshore/agent/runtime"
+)
+
+// images sees to it that images are on the host. What several tasks ask for at
+// the same time is looked up and pulled once, and for as long as one of them
+// still wants it.
+type images struct {
+	runtime  runtime.Runtime
+	behavior PullBehavior
+	turns    *semaphore.Weighted // pulls at a time
+	log      *slog.Logger
+	metrics  *metrics
+
+	mu      sync.Mutex
+	flights map[string]*flight
+	local   map[string]runtime.Image // on the host, and good to be used without asking
+	pulled  map[string]bool          // by this agent
+}
+
+// flight is one image being seen to for everybody who wants it.
+type flight struct {
+	cancel  context.CancelFunc
+	waiters int
+	done    chan struct{}
+	image   runtime.Image // after done
+	err     error
+}
+
+func newImages(c Config, m *metrics) *images {
+	return &images{
+		runtime: c.Runtime, behavior: c.PullBehavior, turns: semaphore.NewWeighted(int64(c.MaxPulls)), log: c.Logger, metrics: m,
+		flights: map[string]*flight{}, local: map[string]runtime.Image{}, pulled: map[string]bool{},
+	}
+}
+
+// ensure returns when the image is on the host. (x/sync's singleflight would
+// do, but for this: a pull that nobody waits for any more is cancelled.)
+func (im *images) ensure(ctx context.Context, ref string) (runtime.Image, error) {
+	im.mu.Lock()
+	if image, ok := im.local[ref]; ok {
+		im.mu.Unlock()
+		return image, nil
+	}
+	f := im.flights[ref]
+	if f == nil {
+		f = im.take(ctx, ref)
+	}
+	f.waiters++
+	im.mu.Unlock()
+
+	select {
+	case <-f.done:
+		return f.image, f.err
+	case <-ctx.Done():
+		im.leave(ref, f)
+		return runtime.Image{}, ctx.Err()
+	}
+}
+
+// take starts a flight. It is not the caller's alone, so it does not end with
+// the caller's context, but with the last waiter.
+func (im *images) take(ctx context.Context, ref string) *flight {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	f := &flight{cancel: cancel, done: make(chan struct{})}
+	im.flights[ref] = f
+	go func() {
+		defer close(f.done)
+		defer cancel()
+		f.image, f.err = im.fetch(ctx, ref)
+		im.mu.Lock()
+		defer im.mu.Unlock()
+		if im.flights[ref] == f {
+			delete(im.flights, ref)
+		}
+	}()
+	return f
+}
+
+// leave ends the flight with its last waiter, who waits for its end.
+func (im *images) leave(ref string, f *flight) {
+	im.mu.Lock()
+	f.waiters--
+	last := f.waiters == 0
+	if last && im.flights[ref] == f {
+		delete(im.flights, ref) // who comes now needs a new one
+	}
+	im.mu.Unlock()
+	if last {
+		f.cancel()
+		<-f.done
+	}
+}
+
+// forget takes an image for gone from the host; flush takes all for that.
+func (im *images) forget(ref string) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	delete(im.local, ref)
+	delete(im.pulled, ref)
+}
+
+func (im *images) flush() {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	clear(im.local)
+}
+
+func (im *images) fetch(ctx context.Context, ref string) (runtime.Image, error) {
+	have, err := im.lookUp(ctx, ref)
+	found := err == nil
+	switch {
+	case found && im.suffices(ref, have):
+		im.keep(ref, have)
+		return have, nil
+	case err != nil && !errors.Is(err, runtime.ErrNotFound):
+		return runtime.Image{}, err
+	}
+	err = im.pull(ctx, ref)
+	switch {
+	case err == nil:
+		return im.lookUp(ctx, ref)
+	case !found || im.behavior == PullAlways || ctx.Err() != nil || errors.Is(err, runtime.ErrUnavailable):
+		return runtime.Image{}, err
+	}
+	im.log.Warn("image can not be pulled: using what is on the host", "image", ref, "error", err)
+	return have, nil
+}
+
+// suffices tells whether an image on the host can be used without a pull.
+func (im *images) suffices(ref string, have runtime.Image) bool {
+	switch {
+	case im.behavior == PullAlways:
+		return false
+	case have.Digest == "": // it never came from a registry: none knows better
+		return true
+	case strings.Contains(ref, "@"): // pinned by its digest: it cannot change
+		return true
+	case im.behavior == PullOnce:
+		im.mu.Lock()
+		defer im.mu.Unlock()
+		return im.pulled[ref]
+	}
+	return im.behavior == PullPreferCached
+}
+
+func (im *images) keep(ref string, image runtime.Image) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	im.local[ref] = image
+}
+
+func (im *images) lookUp(ctx context.Context, ref string) (runtime.Image, error) {
+	ctx, cancel := context.WithTimeout(ctx, lifecycle.Action{Op: lifecycle.Inspect}.Deadline())
+	defer cancel()
+	image, err := im.runtime.Image(ctx, ref)
+	im.metrics.called("image", err)
+	if errors.Is(err, context.DeadlineExceeded) {
+		// Not a verdict about the image; the engine is too busy to say.
+		return image, fmt.Errorf("look up image %s: %w: %v", ref, runtime.ErrUnavailable, err)
+	}
+	return image, err
+}
+
+func (im *images) pull(ctx context.Context, ref string) error {
+	if err := im.turns.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer im.turns.Release(1)
+	ctx, cancel := context.WithTimeout(ctx, lifecycle.PullDeadline)
+	defer cancel()
+	began := time.Now()
+	err := im.runtime.Pull(ctx, ref, nil)
+	im.metrics.called("pull", err)
+	if err != nil {
+		return err
+	}
+	im.metrics.pulled(began)
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	im.pulled[ref] = true
+	return nil
+}

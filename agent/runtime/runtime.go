@@ -1,0 +1,204 @@
+// Package runtime says what the agent asks of a container engine: one small
+// interface, the specification of a container, and what can be observed of
+// one. It knows neither Docker nor ECS. agent/docker implements it on the
+// Docker Engine API, agent/agenttest in memory; both pass the conformance
+// suite in agent/agenttest.
+package runtime
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Errors that implementations wrap, so that callers can tell with errors.Is
+// what to do next. Anything else is the engine's refusal of this one
+// operation, and its text is fit to be shown to the user.
+var (
+	// ErrNotFound: the container, image or volume does not exist.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict: the name is taken by something that is not what was asked for.
+	ErrConflict = errors.New("name already in use")
+	// ErrUnavailable: the engine could not be reached, or went away before it
+	// answered; the operation may or may not have happened. Try again once
+	// the engine is back.
+	ErrUnavailable = errors.New("container engine unavailable")
+)
+
+// Runtime is a container engine. All methods are safe for concurrent use and
+// honour their context.
+type Runtime interface {
+	// Info describes the engine and its host.
+	Info(ctx context.Context) (Info, error)
+
+	// Image looks an image up in the engine's own store. ErrNotFound if it is not there.
+	Image(ctx context.Context, ref string) (Image, error)
+	// Pull fetches an image from its registry; auth may be nil.
+	Pull(ctx context.Context, ref string, auth *Auth) error
+
+	// Create makes a container and returns its id. If a container of that name
+	// exists already with the same LabelSpecHash it is the answer (the first
+	// answer may have been lost); with another one the error is ErrConflict.
+	Create(ctx context.Context, spec Spec) (id string, err error)
+	// Start starts a container that was never started. Starting one that is
+	// running or has ended does nothing: a container runs once.
+	Start(ctx context.Context, id string) error
+	// Stop sends the stop signal, waits up to grace, then kills. It returns when the
+	// container has ended; one that is not running or not there is no error.
+	Stop(ctx context.Context, id string, grace time.Duration) error
+	// Remove deletes a container, running or not, with its anonymous volumes.
+	// One that is not there is no error.
+	Remove(ctx context.Context, id string) error
+	// Inspect returns what is true of a container now. ErrNotFound if there is none.
+	Inspect(ctx context.Context, id string) (Container, error)
+	// List returns every container, in any state, that carries all the given labels.
+	List(ctx context.Context, labels map[string]string) ([]Container, error)
+
+	// Watch calls changed with the id and labels of each container with the given
+	// labels whenever its state may have changed (started, ended, health,
+	// removed). A start that failed is told by Start alone. ready is called once,
+	// when changes are no longer missed, and never beside changed. Watch
+	// returns when ctx ends (its error) or the engine's stream breaks
+	// (ErrUnavailable). It says that something changed, never what: callers
+	// Inspect.
+	Watch(ctx context.Context, labels map[string]string, ready func(), changed func(id string, labels map[string]string)) error
+
+	// CreateVolume makes a named volume; one of that name is left as it is.
+	CreateVolume(ctx context.Context, name string, labels map[string]string) error
+	// RemoveVolume deletes a named volume. One that is not there is no error.
+	RemoveVolume(ctx context.Context, name string) error
+	// ListVolumes returns the names of the volumes that carry all the given labels.
+	ListVolumes(ctx context.Context, labels map[string]string) ([]string, error)
+}
+
+// LabelSpecHash is the label under which Create keeps Spec.Hash, by which it
+// recognises its own work.
+const LabelSpecHash = "longshore.spec-hash"
+
+// Info describes an engine and its host.
+type Info struct {
+	EngineVersion string // for example "20.10.24"
+	APIVersion    string // for example "1.41"
+	CPUs          int    // logical processors
+	MemoryBytes   int64  // physical memory
+	OSType        string // "linux"
+	Architecture  string // in Go's names: "amd64", "arm64"
+	Hostname      string
+	CgroupVersion string   // "1" or "2"
+	LogDrivers    []string // log drivers that the engine offers
+	SecurityOpts  []string // "apparmor", "seccomp", "selinux", … without their options
+}
+
+// Auth is what a private registry asks for.
+type Auth struct {
+	Username, Password string
+}
+
+// Image is an image in the engine's store.
+type Image struct {
+	ID     string // content address of the configuration, "sha256:…"
+	Digest string // digest of the manifest as pulled, "sha256:…"; empty if it was never pulled or pushed
+}
+
+// Spec is everything the engine is told about a container. Zero values mean
+// the image's or the engine's default.
+type Spec struct {
+	Name       string
+	Image      string
+	Hash       string // of the definition it was made from; kept under LabelSpecHash
+	Labels     map[string]string
+	EntryPoint []string // nil: the image's
+	Command    []string // nil: the image's
+	Env        []string // "NAME=value"
+	User       string
+	WorkingDir string
+	Hostname   string
+
+	CPUShares         int64 // relative weight
+	MemoryBytes       int64 // hard limit
+	MemoryReservation int64 // bytes, soft limit
+
+	NetworkMode string   // "bridge", "host", "none", or "container:ID"
+	Links       []string // "container name:alias"
+	Ports       []PortMapping
+	DNSServers  []string
+	DNSSearch   []string
+	ExtraHosts  []string // "host:ip"
+
+	Mounts      []Mount
+	VolumesFrom []string // "container name[:ro]"
+	Ulimits     []Ulimit
+
+	Privileged      bool
+	ReadonlyRootFS  bool
+	SecurityOptions []string
+	Init            bool
+	OpenStdin       bool
+	TTY             bool
+	HealthCheck     *HealthCheck
+}
+
+// PortMapping publishes a container port on the host.
+type PortMapping struct {
+	ContainerPort uint16
+	HostPort      uint16 // 0: the engine chooses a free one
+	Protocol      string // "tcp" or "udp"
+}
+
+// Mount puts a host path or a named volume into a container.
+type Mount struct {
+	Source   string // absolute host path, or the name of a volume
+	Target   string
+	ReadOnly bool
+}
+
+// Ulimit is one resource limit of a container's processes.
+type Ulimit struct {
+	Name       string
+	Soft, Hard int64
+}
+
+// HealthCheck is how the engine finds out whether a container is healthy.
+// Zero durations and retries mean the engine's default.
+type HealthCheck struct {
+	Test                           []string // as Docker has it: "CMD", "CMD-SHELL", "NONE" first
+	Interval, Timeout, StartPeriod time.Duration
+	Retries                        int
+}
+
+// State is where a container is in its life. It only moves forward.
+type State int
+
+// The states of a container.
+const (
+	Created State = iota // exists, never started
+	Running              // started (a paused one too)
+	Exited               // has ended, or could not be started
+)
+
+// Container is what is true of one container at one moment.
+type Container struct {
+	ID      string
+	Name    string // without a leading slash
+	Image   string // as the container was created with
+	ImageID string
+	Labels  map[string]string
+	State   State
+
+	ExitCode  int    // meaningful when Exited
+	OOMKilled bool   // meaningful when Exited
+	Error     string // the engine's reason when the container could not be started
+
+	CreatedAt, StartedAt, FinishedAt time.Time // zero: not yet
+	Health                           string    // "", "starting", "healthy", "unhealthy"
+	Ports                            []PortBinding
+	IPAddress                        string // on its network; "" if it has none of its own
+}
+
+// PortBinding is a published port as the engine made it.
+type PortBinding struct {
+	BindIP        string
+	ContainerPort uint16
+	HostPort      uint16
+	Protocol      string
+}

@@ -1,0 +1,275 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/longshore/longshore/agent/lifecycle"
+	"github.com/longshore/longshore/agent/runtime"
+	"github.com/longshore/longshore/agent/session"
+)
+
+// maxStarts bounds how many containers are created and started at a time.
+const maxStarts = 64
+
+// table holds a worker for each task on this host. What it is told comes from
+// the control plane and from the engine; it takes it in only once it has heard
+// from both, for either alone would mislead it.
+type table struct {
+	config  Config
+	runtime runtime.Runtime
+	images  *images
+	metrics *metrics
+	log     *slog.Logger
+	session *session.Session
+	starts  *semaphore.Weighted
+	wake    chan struct{}
+
+	mu       sync.Mutex
+	instance string             // ARN under which new containers are made
+	workers  map[string]*worker // by task ARN
+	desires  []session.Desired  // not yet taken in, oldest first
+	listing  *listing           // not yet taken in
+	// known tells that a full Desired has come: what is not named is nobody's.
+	known bool
+	seen  bool // a listing has come
+	// found are containers of tasks that nobody has named yet.
+	found   map[string][]runtime.Container
+	volumes []string // as listed last
+}
+
+func newTable(c Config, m *metrics, im *images) *table {
+	return &table{
+		config: c, runtime: c.Runtime, images: im, metrics: m, log: c.Logger,
+		starts: semaphore.NewWeighted(maxStarts), wake: make(chan struct{}, 1), workers: map[string]*worker{},
+	}
+}
+
+// own says which container instance this is.
+func (t *table) own(instance string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.instance = instance
+}
+
+// desire takes what the control plane wants.
+func (t *table) desire(d session.Desired) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if d.Full {
+		t.desires = nil // it says it all
+	}
+	t.desires = append(t.desires, d)
+	poke(t.wake)
+}
+
+// listed takes what the engine has.
+func (t *table) listed(l listing) {
+	t.images.flush()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.listing = &l
+	poke(t.wake)
+}
+
+// changed is told that something happened to a container.
+func (t *table) changed(_ string, labels map[string]string) {
+	t.mu.Lock()
+	w := t.workers[labels[lifecycle.LabelTask]]
+	t.mu.Unlock()
+	if w != nil {
+		w.notice(labels[lifecycle.LabelContainer])
+	}
+}
+
+// delivered is told that the control plane has the end of a task for good.
+func (t *table) delivered(arn string) {
+	t.mu.Lock()
+	w := t.workers[arn]
+	t.mu.Unlock()
+	if w != nil {
+		w.wish(func(task *lifecycle.Task) { task.Released = true })
+	}
+}
+
+// run runs the workers until ctx ends.
+func (t *table) run(ctx context.Context) error {
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	for {
+		if err := await(ctx, t.wake, nil); err != nil {
+			return err
+		}
+		for _, w := range t.reconcile(time.Now()) {
+			workers.Go(func() {
+				w.run(ctx)
+				t.ended(w)
+			})
+		}
+	}
+}
+
+func (t *table) ended(w *worker) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.workers[w.arn] == w {
+		delete(t.workers, w.arn)
+	}
+}
+
+// reconcile takes in what has come, and returns the workers to start.
+func (t *table) reconcile(now time.Time) []*worker {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var started []*worker
+	if t.listing != nil {
+		t.takeListing(now)
+	}
+	if !t.seen {
+		return nil
+	}
+	for _, d := range t.desires {
+		started = append(started, t.takeDesired(d, now)...)
+	}
+	t.desires = nil
+	if t.known {
+		started = append(started, t.takeOrphans(now)...)
+	}
+	return started
+}
+
+// takeListing tells the workers what the engine has, and keeps the rest.
+func (t *table) takeListing(now time.Time) {
+	byTask := map[string][]runtime.Container{}
+	for _, c := range t.listing.containers {
+		arn := c.Labels[lifecycle.LabelTask]
+		byTask[arn] = append(byTask[arn], c)
+	}
+	for arn, w := range t.workers {
+		w.refresh(byTask[arn])
+		delete(byTask, arn)
+	}
+	t.found, t.volumes, t.listing, t.seen = byTask, t.listing.volumes, nil, true
+}
+
+func (t *table) takeDesired(d session.Desired, now time.Time) (started []*worker) {
+	if d.Full {
+		t.known = true
+		named := make(map[string]bool, len(d.Tasks))
+		for _, task := range d.Tasks {
+			named[task.ARN] = true
+		}
+		for arn, w := range t.workers {
+			if !named[arn] {
+				w.abandon()
+			}
+		}
+	}
+	for _, arn := range d.Removed {
+		if w := t.workers[arn]; w != nil {
+			w.abandon()
+		}
+	}
+	for _, task := range d.Tasks {
+		if w := t.workers[task.ARN]; w != nil {
+			w.wish(func(t *lifecycle.Task) { t.Stop = t.Stop || task.Stop })
+			continue
+		}
+		if w := t.hire(task, now); w != nil {
+			started = append(started, w)
+		}
+	}
+	return started
+}
+
+// hire makes a worker for a task that the control plane names.
+func (t *table) hire(want session.Task, now time.Time) *worker {
+	found := t.found[want.ARN]
+	delete(t.found, want.ARN)
+	known, err := lifecycle.ParseStatus(want.KnownStatus)
+	if err != nil {
+		t.log.Error("the control plane names a status that this agent does not know", "task", want.ARN, "error", err)
+	}
+	if known == lifecycle.Stopped && len(found) == 0 {
+		return nil // over and cleaned up long ago
+	}
+	task, err := t.compile(want)
+	var state lifecycle.State
+	if err != nil {
+		t.log.Error("task can not be run", "task", want.ARN, "error", err)
+		task = lifecycle.Orphan(want.ARN, found, nil, t.config.StopTimeout, t.config.TaskCleanupWait)
+		task.Released, task.Discard = false, false
+		state = lifecycle.NewState(task, known, found, now)
+		state.Fault = lifecycle.FaultInitialize(err)
+	} else {
+		state = lifecycle.NewState(task, known, found, now)
+	}
+	task.Stop = want.Stop
+	return t.employ(task, state, now)
+}
+
+func (t *table) compile(want session.Task) (lifecycle.Task, error) {
+	if want.Invalid != nil {
+		return lifecycle.Task{}, want.Invalid
+	}
+	return lifecycle.Compile(lifecycle.Input{
+		ARN: want.ARN, Cluster: want.Cluster, Instance: t.instance, Definition: want.Definition, Overrides: want.Overrides,
+		StopTimeout: t.config.StopTimeout, CleanupWait: t.config.TaskCleanupWait,
+	})
+}
+
+// takeOrphans hires workers to do away with what nobody has named.
+func (t *table) takeOrphans(now time.Time) (started []*worker) {
+	for arn, found := range t.found {
+		t.log.Info("clearing away a task that the control plane does not name", "instance", t.instance, "task", arn, "containers", len(found))
+		task := lifecycle.Orphan(arn, found, nil, t.config.StopTimeout, t.config.TaskCleanupWait)
+		started = append(started, t.clear(task, found, now))
+	}
+	t.found = nil
+	if volumes := t.ownerless(); len(volumes) > 0 && t.workers[volumeKeeper] == nil {
+		task := lifecycle.Orphan(volumeKeeper, nil, volumes, 0, 0)
+		started = append(started, t.clear(task, nil, now))
+	}
+	t.volumes = nil
+	return started
+}
+
+// volumeKeeper stands for a task in the table: the one of the volumes whose
+// task is not known. Their removal is tried until no container uses them.
+const volumeKeeper = "ownerless volumes"
+
+// ownerless returns the listed volumes that belong to no worker's task.
+func (t *table) ownerless() []string {
+	if len(t.volumes) == 0 {
+		return nil
+	}
+	owned := map[string]bool{}
+	for _, w := range t.workers {
+		for _, name := range w.volumes {
+			owned[name] = true
+		}
+	}
+	var left []string
+	for _, name := range t.volumes {
+		if !owned[name] {
+			left = append(left, name)
+		}
+	}
+	return left
+}
+
+func (t *table) clear(orphan lifecycle.Task, found []runtime.Container, now time.Time) *worker {
+	w := t.employ(orphan, lifecycle.NewState(orphan, lifecycle.Pending, found, now), now)
+	w.silent = true
+	return w
+}
+
+func (t *table) employ(task lifecycle.Task, state lifecycle.State, now time.Time) *worker {
+	w := newWorker(t, task, state, now)
+	t.workers[task.ARN] = w
+	return w
+}
