@@ -1,0 +1,208 @@
+package api
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/store"
+	"github.com/longshore/longshore/proto/ecs"
+)
+
+// maxDescribed is how many clusters, tasks or instances one Describe takes.
+const maxDescribed = 100
+
+func (h *Handler) createCluster(ctx context.Context, in *ecs.CreateClusterRequest) (*ecs.CreateClusterResponse, error) {
+	name := string(model.DefaultCluster)
+	if in.ClusterName != "" {
+		name = in.ClusterName
+	}
+	if !model.ValidName(name) {
+		return nil, invalid("Cluster name must be 1 to 255 letters, digits, hyphens and underscores, not %q.", clip(name))
+	}
+	if names := unhonoured(in, "clusterName", "tags", "settings"); len(names) > 0 {
+		// CreateCluster cannot raise UnsupportedFeatureException.
+		return nil, invalid("Longshore does not support %v of a cluster yet.", names)
+	}
+	if err := checkTags(in.Tags); err != nil {
+		return nil, err
+	}
+	settings, err := clusterSettings(in.Settings)
+	if err != nil {
+		return nil, err
+	}
+	var cluster *model.Cluster
+	err = h.store.Update(ctx, func(tx *store.Tx) error {
+		have, ok := tx.Cluster(model.ClusterName(name))
+		if ok && have.Status == model.StatusActive {
+			cluster = have // as it is: creating it again changes nothing
+			return nil
+		}
+		cluster = h.newCluster(model.ClusterName(name))
+		cluster.Settings, cluster.Tags = settings, in.Tags
+		tx.PutCluster(cluster)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	shape := h.clusterShape(h.store.View(), cluster, []ecs.ClusterField{ecs.ClusterFieldSETTINGS, ecs.ClusterFieldTAGS})
+	return &ecs.CreateClusterResponse{Cluster: &shape}, nil
+}
+
+func (h *Handler) newCluster(name model.ClusterName) *model.Cluster {
+	return &model.Cluster{Name: name, Status: model.StatusActive, CreatedAt: h.Clock(), Settings: defaultSettings()}
+}
+
+func defaultSettings() []ecs.ClusterSetting {
+	return []ecs.ClusterSetting{{Name: ecs.ClusterSettingNameContainerInsights, Value: "disabled"}}
+}
+
+// clusterSettings checks a request's settings and fills in the others.
+func clusterSettings(in []ecs.ClusterSetting) ([]ecs.ClusterSetting, error) {
+	settings := defaultSettings()
+	for _, s := range in {
+		if s.Name != ecs.ClusterSettingNameContainerInsights {
+			return nil, invalid("The only cluster setting is containerInsights, not %q.", clip(string(s.Name)))
+		}
+		if !slices.Contains([]string{"enabled", "disabled", "enhanced"}, s.Value) {
+			return nil, invalid("The setting containerInsights is enabled, disabled or enhanced, not %q.", clip(s.Value))
+		}
+		settings[0].Value = s.Value
+	}
+	return settings, nil
+}
+
+func (h *Handler) deleteCluster(ctx context.Context, in *ecs.DeleteClusterRequest) (*ecs.DeleteClusterResponse, error) {
+	var cluster *model.Cluster
+	err := h.store.Update(ctx, func(tx *store.Tx) error {
+		have, err := h.cluster(tx.Tables, in.Cluster)
+		if err != nil {
+			return err
+		}
+		if err := deletable(tx, have.Name); err != nil {
+			return err
+		}
+		next := *have
+		next.Status = model.StatusInactive
+		cluster = &next
+		tx.PutCluster(cluster)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	shape := h.clusterShape(h.store.View(), cluster, []ecs.ClusterField{ecs.ClusterFieldSETTINGS, ecs.ClusterFieldTAGS})
+	return &ecs.DeleteClusterResponse{Cluster: &shape}, nil
+}
+
+// deletable tells what still keeps a cluster from being deleted.
+func deletable(tx *store.Tx, c model.ClusterName) error {
+	counts := tx.Counts(c)
+	switch {
+	case counts.ActiveServices+counts.DrainingService > 0:
+		return ecs.Errorf(ecs.CodeClusterContainsServices, "The Cluster cannot be deleted while Services are active.")
+	case counts.Instances > 0:
+		return ecs.Errorf(ecs.CodeClusterContainsContainerInstances, "The Cluster cannot be deleted while Container Instances are active or draining.")
+	case counts.RunningTasks+counts.PendingTasks > 0:
+		return ecs.Errorf(ecs.CodeClusterContainsTasks, "The Cluster cannot be deleted while Tasks are active.")
+	}
+	return nil
+}
+
+func (h *Handler) describeClusters(_ context.Context, in *ecs.DescribeClustersRequest) (*ecs.DescribeClustersResponse, error) {
+	wanted := in.Clusters
+	if len(wanted) == 0 {
+		wanted = []string{string(model.DefaultCluster)}
+	}
+	if len(wanted) > maxDescribed {
+		return nil, invalid("At most %d clusters can be described at once, not %d.", maxDescribed, len(wanted))
+	}
+	view := h.store.View()
+	out := &ecs.DescribeClustersResponse{Clusters: []ecs.Cluster{}, Failures: []ecs.Failure{}}
+	for _, s := range wanted {
+		if s == "" {
+			return nil, invalid("Clusters can not be blank.")
+		}
+		name, err := h.clusterName(s)
+		if err != nil {
+			return nil, err
+		}
+		if c, ok := view.Cluster(name); ok {
+			out.Clusters = append(out.Clusters, h.clusterShape(view, c, in.Include))
+		} else {
+			out.Failures = append(out.Failures, missing(h.Owner.ClusterARN(name)))
+		}
+	}
+	return out, nil
+}
+
+func (h *Handler) listClusters(_ context.Context, in *ecs.ListClustersRequest) (*ecs.ListClustersResponse, error) {
+	p, err := h.page("ListClusters", in.NextToken, in.MaxResults, maxPage)
+	if err != nil {
+		return nil, err
+	}
+	out := &ecs.ListClustersResponse{}
+	out.ClusterArns, out.NextToken = fill(p, h.store.View().Clusters(model.ClusterName(p.after)),
+		func(c *model.Cluster) string { return string(c.Name) },
+		func(c *model.Cluster) (string, bool) {
+			return h.Owner.ClusterARN(c.Name), c.Status == model.StatusActive
+		})
+	return out, nil
+}
+
+// clusterShape is a cluster as the API shows it.
+func (h *Handler) clusterShape(t *store.Tables, c *model.Cluster, include []ecs.ClusterField) ecs.Cluster {
+	counts := t.Counts(c.Name)
+	shape := ecs.Cluster{
+		ClusterArn:                        h.Owner.ClusterARN(c.Name),
+		ClusterName:                       string(c.Name),
+		Status:                            c.Status,
+		RegisteredContainerInstancesCount: counts.Instances,
+		RunningTasksCount:                 counts.RunningTasks,
+		PendingTasksCount:                 counts.PendingTasks,
+		ActiveServicesCount:               counts.ActiveServices,
+		Statistics:                        []ecs.KeyValuePair{},
+		Settings:                          []ecs.ClusterSetting{},
+		Tags:                              []ecs.Tag{},
+		CapacityProviders:                 []string{},
+		DefaultCapacityProviderStrategy:   []ecs.CapacityProviderStrategyItem{},
+	}
+	if asked(include, ecs.ClusterFieldTAGS) {
+		shape.Tags = orEmpty(c.Tags)
+	}
+	if asked(include, ecs.ClusterFieldSETTINGS) {
+		shape.Settings = orEmpty(c.Settings)
+	}
+	if asked(include, ecs.ClusterFieldATTACHMENTS) {
+		shape.Attachments = []ecs.Attachment{} // those of capacity providers, of which there are none
+	}
+	if asked(include, ecs.ClusterFieldSTATISTICS) {
+		shape.Statistics = statistics(counts)
+	}
+	return shape
+}
+
+// statistics are a cluster's counts by launch type. Whatever runs, runs on the
+// cluster's own instances; on Fargate there is nothing.
+func statistics(c store.ClusterCounts) []ecs.KeyValuePair {
+	var out []ecs.KeyValuePair
+	for _, s := range []struct {
+		name  string
+		count int32
+	}{
+		{"runningEC2TasksCount", c.RunningTasks},
+		{"runningFargateTasksCount", 0},
+		{"pendingEC2TasksCount", c.PendingTasks},
+		{"pendingFargateTasksCount", 0},
+		{"activeEC2ServiceCount", c.ActiveServices},
+		{"activeFargateServiceCount", 0},
+		{"drainingEC2ServiceCount", c.DrainingService},
+		{"drainingFargateServiceCount", 0},
+	} {
+		value := strconv.Itoa(int(s.count))
+		out = append(out, ecs.KeyValuePair{Name: s.name, Value: &value})
+	}
+	return out
+}

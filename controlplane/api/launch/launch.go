@@ -1,0 +1,194 @@
+package launch
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/placement"
+	"github.com/longshore/longshore/proto/ecs"
+)
+
+const (
+	// ZoneAttribute is the built-in attribute that names an instance's zone.
+	ZoneAttribute = "ecs.availability-zone"
+	// FamilyGroupPrefix and ServiceGroupPrefix begin the names of task groups.
+	FamilyGroupPrefix  = "family:"
+	ServiceGroupPrefix = "service:"
+)
+
+// Order is an order for tasks that are all alike.
+type Order struct {
+	Cluster     model.ClusterName
+	Definition  *model.Definition
+	LaunchType  ecs.LaunchType
+	Group       string
+	StartedBy   string
+	Service     model.ServiceName // empty for standalone tasks
+	Deployment  model.DeploymentID
+	ClientToken string
+	RequestHash string
+	Overrides   *ecs.TaskOverride // may be nil
+	Tags        []ecs.Tag
+
+	Constraints []ecs.PlacementConstraint
+	Strategies  []placement.Strategy // none: at random
+}
+
+// ForService returns the order for tasks of a service's PRIMARY deployment, for
+// which the definition is given. A service that names no strategy spreads over
+// zones and then over instances (ECS guide, service scheduler concepts).
+func ForService(s *model.Service, d *model.Definition) (*Order, error) {
+	strategies := []placement.Strategy{placement.SpreadAttribute(ZoneAttribute), placement.SpreadInstances()}
+	if len(s.PlacementStrategy) > 0 {
+		var err error
+		if strategies, err = Strategies(s.PlacementStrategy); err != nil {
+			return nil, fmt.Errorf("placement strategy of service %s in cluster %s: %w", s.Name, s.Cluster, err)
+		}
+	}
+	primary := s.Primary()
+	return &Order{
+		Cluster:     s.Cluster,
+		Definition:  d,
+		LaunchType:  primary.LaunchType,
+		Group:       ServiceGroupPrefix + string(s.Name),
+		StartedBy:   string(primary.ID),
+		Service:     s.Name,
+		Deployment:  primary.ID,
+		Tags:        ServiceTaskTags(s, d),
+		Constraints: s.PlacementConstraints,
+		Strategies:  strategies,
+	}, nil
+}
+
+// Request returns what placement is asked for count tasks of the order.
+func (o *Order) Request(count int, source *rand.Rand) placement.Request {
+	r := Reserve(&o.Definition.Shape, o.Overrides)
+	request := placement.Request{
+		Count:              count,
+		CPU:                r.CPU,
+		MemoryMiB:          r.MemoryMiB,
+		TCP:                r.TCP,
+		UDP:                r.UDP,
+		Group:              o.Group,
+		RequiredAttributes: requiredAttributes(&o.Definition.Shape),
+		Strategies:         o.Strategies,
+		Rand:               source,
+	}
+	for _, c := range o.Constraints {
+		if c.Type == ecs.PlacementConstraintTypeDistinctInstance {
+			request.DistinctInstance = true
+		}
+	}
+	return request
+}
+
+func requiredAttributes(d *ecs.TaskDefinition) []placement.Attribute {
+	out := make([]placement.Attribute, len(d.RequiresAttributes))
+	for i, a := range d.RequiresAttributes {
+		out[i] = placement.Attribute{Name: a.Name, AnyValue: a.Value == nil}
+		if a.Value != nil {
+			out[i].Value = *a.Value
+		}
+	}
+	return out
+}
+
+// Strategies reads a request's placement strategies.
+func Strategies(in []ecs.PlacementStrategy) ([]placement.Strategy, error) {
+	out := make([]placement.Strategy, len(in))
+	for i, s := range in {
+		var err error
+		if out[i], err = placement.ParseStrategy(string(s.Type), s.Field); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Task returns the record of a new task of the order on an instance.
+func (o *Order) Task(id model.TaskID, instance model.InstanceID, now time.Time) *model.Task {
+	shape := &o.Definition.Shape
+	t := &model.Task{
+		ID:            id,
+		Cluster:       o.Cluster,
+		Instance:      instance,
+		Definition:    o.Definition.Ref,
+		LaunchType:    o.LaunchType,
+		Group:         o.Group,
+		StartedBy:     o.StartedBy,
+		Service:       o.Service,
+		Deployment:    o.Deployment,
+		ClientToken:   o.ClientToken,
+		RequestHash:   o.RequestHash,
+		DesiredStatus: model.TaskRunning,
+		LastStatus:    model.TaskPending,
+		Version:       1,
+		HealthStatus:  ecs.HealthStatusUNKNOWN,
+		Reserved:      Reserve(shape, o.Overrides),
+		Overrides:     o.Overrides,
+		Tags:          o.Tags,
+		CreatedAt:     now,
+		Containers:    make([]model.Container, len(shape.ContainerDefinitions)),
+	}
+	for i, c := range shape.ContainerDefinitions {
+		t.Containers[i] = model.Container{
+			ID:           model.NewUUID(),
+			Name:         c.Name,
+			Image:        c.Image,
+			LastStatus:   model.TaskPending,
+			HealthStatus: ecs.HealthStatusUNKNOWN,
+		}
+	}
+	return t
+}
+
+// Tags that ECS itself puts on tasks.
+const (
+	reservedTagPrefix = "aws:"
+	clusterNameTag    = "aws:ecs:clusterName"
+	serviceNameTag    = "aws:ecs:serviceName"
+)
+
+// ServiceTaskTags are the tags of a service's tasks.
+func ServiceTaskTags(s *model.Service, d *model.Definition) []ecs.Tag {
+	var tags []ecs.Tag
+	switch s.PropagateTags {
+	case ecs.PropagateTagsSERVICE:
+		tags = append(tags, s.Tags...)
+	case ecs.PropagateTagsTASKDEFINITION:
+		tags = append(tags, d.Tags...)
+	}
+	if s.EnableECSManagedTags {
+		tags = append(tags, managedTag(clusterNameTag, string(s.Cluster)), managedTag(serviceNameTag, string(s.Name)))
+	}
+	return tags
+}
+
+// StandaloneTaskTags are the tags of a task that a caller starts: those of the
+// request, those of the definition that it does not override, and ECS's own.
+func StandaloneTaskTags(c model.ClusterName, own, propagated []ecs.Tag, managed bool) []ecs.Tag {
+	tags := append([]ecs.Tag(nil), own...)
+	named := make(map[string]bool, len(own))
+	for _, t := range own {
+		named[t.Key] = true
+	}
+	for _, t := range propagated {
+		if !named[t.Key] {
+			tags = append(tags, t)
+		}
+	}
+	if managed {
+		tags = append(tags, managedTag(clusterNameTag, string(c)))
+	}
+	return tags
+}
+
+func managedTag(key, value string) ecs.Tag { return ecs.Tag{Key: key, Value: &value} }
+
+// ReservedTag tells whether only ECS itself may use a tag key or value.
+func ReservedTag(s string) bool {
+	return len(s) >= len(reservedTagPrefix) && strings.EqualFold(s[:len(reservedTagPrefix)], reservedTagPrefix)
+}

@@ -1,0 +1,61 @@
+package launch
+
+import (
+	"slices"
+
+	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/proto/ecs"
+)
+
+// Reserve returns what a task of the definition takes of its instance: the sum
+// over its containers of cpu and of memoryReservation (else memory), and the
+// host ports that it fixes (ECS guide, task definition parameters).
+func Reserve(d *ecs.TaskDefinition, o *ecs.TaskOverride) model.Reservation {
+	var r model.Reservation
+	for i := range d.ContainerDefinitions {
+		c := Effective(&d.ContainerDefinitions[i], o)
+		r.CPU += int64(c.Cpu)
+		switch {
+		case c.MemoryReservation != nil:
+			r.MemoryMiB += int64(*c.MemoryReservation)
+		case c.Memory != nil:
+			r.MemoryMiB += int64(*c.Memory)
+		}
+		for _, p := range c.PortMappings {
+			if p.HostPort == nil || *p.HostPort == 0 {
+				continue // the engine chooses one when the container starts
+			}
+			port := uint16(*p.HostPort) // registration has checked its range
+			if p.Protocol == ecs.TransportProtocolUdp {
+				r.UDP = append(r.UDP, port)
+			} else {
+				r.TCP = append(r.TCP, port)
+			}
+		}
+	}
+	return r
+}
+
+// Effective returns a container of the definition with the task's overrides of
+// its numbers applied. Its environment and command are the agent's to override.
+func Effective(c *ecs.ContainerDefinition, o *ecs.TaskOverride) ecs.ContainerDefinition {
+	out := *c
+	if o == nil {
+		return out
+	}
+	i := slices.IndexFunc(o.ContainerOverrides, func(co ecs.ContainerOverride) bool { return co.Name == c.Name })
+	if i < 0 {
+		return out
+	}
+	co := &o.ContainerOverrides[i]
+	if co.Cpu != nil {
+		out.Cpu = *co.Cpu
+	}
+	if co.Memory != nil {
+		out.Memory = co.Memory
+	}
+	if co.MemoryReservation != nil {
+		out.MemoryReservation = co.MemoryReservation
+	}
+	return out
+}

@@ -1,0 +1,104 @@
+package api
+
+import (
+	"slices"
+
+	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/store"
+	"github.com/longshore/longshore/proto/ecs"
+)
+
+const maxEvents = 100 // that DescribeServices shows
+
+// tally counts tasks as services and deployments show them.
+type tally struct{ running, pending int32 }
+
+func (n *tally) add(t *model.Task) {
+	switch {
+	case t.LastStatus == model.TaskRunning:
+		n.running++
+	case t.LastStatus.Starting():
+		n.pending++
+	}
+}
+
+// serviceShape is a service as the API shows it. Its counts are those of its
+// tasks; it has none of its own.
+func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs.Service {
+	var all tally
+	byDeployment := map[model.DeploymentID]*tally{}
+	for _, d := range s.Deployments {
+		byDeployment[d.ID] = &tally{}
+	}
+	for task := range t.LiveTasksOfService(s.Key()) {
+		all.add(task)
+		if n := byDeployment[task.Deployment]; n != nil {
+			n.add(task)
+		}
+	}
+	shape := ecs.Service{
+		ServiceArn:                  h.Owner.ServiceARN(s.Key()),
+		ServiceName:                 string(s.Name),
+		ClusterArn:                  h.Owner.ClusterARN(s.Cluster),
+		LoadBalancers:               []ecs.LoadBalancer{},
+		ServiceRegistries:           []ecs.ServiceRegistry{},
+		Status:                      s.Status,
+		DesiredCount:                s.DesiredCount,
+		RunningCount:                all.running,
+		PendingCount:                all.pending,
+		LaunchType:                  s.LaunchType,
+		DeploymentConfiguration:     &s.DeploymentConfiguration,
+		Deployments:                 make([]ecs.Deployment, len(s.Deployments)),
+		Events:                      h.eventShapes(t, s.Key()),
+		CreatedAt:                   ecs.At(s.CreatedAt),
+		PlacementConstraints:        orEmpty(s.PlacementConstraints),
+		PlacementStrategy:           orEmpty(s.PlacementStrategy),
+		SchedulingStrategy:          s.SchedulingStrategy,
+		DeploymentController:        &ecs.DeploymentController{Type: ecs.DeploymentControllerTypeECS},
+		CreatedBy:                   h.principal(),
+		EnableECSManagedTags:        s.EnableECSManagedTags,
+		PropagateTags:               s.PropagateTags,
+		AvailabilityZoneRebalancing: ecs.AvailabilityZoneRebalancingDISABLED,
+		Tags:                        []ecs.Tag{},
+	}
+	if len(s.Deployments) > 0 {
+		shape.TaskDefinition = h.Owner.DefinitionARN(s.Primary().Definition)
+	}
+	if tags {
+		shape.Tags = orEmpty(s.Tags)
+	}
+	for i := range s.Deployments {
+		shape.Deployments[i] = h.deploymentShape(&s.Deployments[i], byDeployment[s.Deployments[i].ID])
+	}
+	return shape
+}
+
+func (h *Handler) deploymentShape(d *model.Deployment, n *tally) ecs.Deployment {
+	return ecs.Deployment{
+		Id:                 string(d.ID),
+		Status:             d.Status,
+		TaskDefinition:     h.Owner.DefinitionARN(d.Definition),
+		DesiredCount:       d.DesiredCount,
+		PendingCount:       n.pending,
+		RunningCount:       n.running,
+		FailedTasks:        d.FailedTasks,
+		CreatedAt:          ecs.At(d.CreatedAt),
+		UpdatedAt:          ecs.At(d.UpdatedAt),
+		LaunchType:         d.LaunchType,
+		RolloutState:       d.RolloutState,
+		RolloutStateReason: d.RolloutStateReason,
+	}
+}
+
+// eventShapes are the latest events of a service, newest first.
+func (h *Handler) eventShapes(t *store.Tables, k model.ServiceKey) []ecs.ServiceEvent {
+	out := []ecs.ServiceEvent{}
+	for e := range t.Events(k) {
+		out = append(out, ecs.ServiceEvent{Id: e.ID, CreatedAt: ecs.At(e.CreatedAt), Message: e.Message})
+	}
+	if len(out) > maxEvents {
+		out = out[len(out)-maxEvents:]
+	}
+	slices.Reverse(out)
+	return out
+}

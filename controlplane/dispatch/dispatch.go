@@ -1,0 +1,267 @@
+// Package dispatch holds the sessions of agents during one term of leadership:
+// what each container instance should run, what it reported, and whether it is
+// there at all. It speaks no protocol; agentgrpc is the thin layer that puts a
+// Session on a gRPC stream, and another wire would be another such layer.
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/store"
+)
+
+// Config is what a dispatcher needs.
+type Config struct {
+	Store *store.Store
+	// DisconnectAfter is how long an agent may be silent before its instance is
+	// shown as not connected and gets no new tasks. Default 5 s.
+	DisconnectAfter time.Duration
+	Logger          *slog.Logger
+	Registry        prometheus.Registerer // may be nil
+}
+
+// HeartbeatsPerTimeout is how many heartbeats an agent sends in the time after
+// which it counts as silent.
+const HeartbeatsPerTimeout = 5
+
+// ErrUnknownInstance: the instance is not registered (any more).
+var ErrUnknownInstance = errors.New("container instance is not registered")
+
+// InstanceKey names a container instance in the account.
+type InstanceKey struct {
+	Cluster model.ClusterName
+	ID      model.InstanceID
+}
+
+// Dispatcher knows all sessions of one term.
+type Dispatcher struct {
+	cfg     Config
+	metrics *metrics
+
+	mu       sync.Mutex
+	sessions map[InstanceKey]*Session
+	watched  map[InstanceKey]*presence // of instances that count as connected
+	silent   map[InstanceKey]time.Time // whose time is up, and when they were last heard
+	wake     chan struct{}
+	closed   bool
+}
+
+// New makes a dispatcher and registers it as an observer of the store, which
+// must not run yet.
+func New(cfg Config) *Dispatcher {
+	if cfg.DisconnectAfter == 0 {
+		cfg.DisconnectAfter = 5 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	d := &Dispatcher{
+		cfg:      cfg,
+		sessions: map[InstanceKey]*Session{},
+		watched:  map[InstanceKey]*presence{},
+		silent:   map[InstanceKey]time.Time{},
+		wake:     make(chan struct{}, 1),
+	}
+	d.metrics = newMetrics(cfg.Registry, d)
+	cfg.Store.Observe(d.observe)
+	return d
+}
+
+// HeartbeatInterval is how often an agent is to send a heartbeat.
+func (d *Dispatcher) HeartbeatInterval() time.Duration {
+	return d.cfg.DisconnectAfter / HeartbeatsPerTimeout
+}
+
+// Run notes which agents have fallen silent until ctx ends; all sessions end
+// with it.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	defer d.closeAll()
+	if err := d.startAnew(ctx); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-d.wake:
+			if err := d.noteSilent(ctx); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// startAnew starts the time limits of silent hosts at the beginning of a term:
+// while nobody led, nobody could hear them.
+func (d *Dispatcher) startAnew(ctx context.Context) error {
+	var longSilent []InstanceKey
+	for i := range d.cfg.Store.View().AllLiveInstances() {
+		key := InstanceKey{i.Cluster, i.ID}
+		if i.AgentConnected {
+			d.watch(key)
+		} else {
+			longSilent = append(longSilent, key)
+		}
+	}
+	now := time.Now()
+	return d.updateInstances(ctx, longSilent, func(i *model.Instance) bool {
+		if i.AgentConnected {
+			return false
+		}
+		i.SilentSince = now
+		return true
+	})
+}
+
+// updateInstances changes instances in transactions of a size that etcd takes.
+func (d *Dispatcher) updateInstances(ctx context.Context, keys []InstanceKey, change func(*model.Instance) bool) error {
+	const chunk = 100
+	for len(keys) > 0 {
+		part := keys[:min(chunk, len(keys))]
+		keys = keys[len(part):]
+		err := d.cfg.Store.Update(ctx, func(tx *store.Tx) error {
+			for _, k := range part {
+				i, ok := tx.Instance(k.Cluster, k.ID)
+				if !ok || !store.InstanceLive(i) {
+					continue
+				}
+				next := *i
+				if change(&next) {
+					next.Version++
+					tx.PutInstance(&next)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("noting which agents are connected: %w", err)
+		}
+	}
+	return nil
+}
+
+// presence is the clock of an instance that counts as connected. Hearing the
+// agent only notes the time; the timer finds out by itself that it rang early.
+type presence struct {
+	heard atomic.Int64 // nanoseconds since the epoch
+	timer *time.Timer
+}
+
+func (p *presence) hear() { p.heard.Store(time.Now().UnixNano()) }
+
+// watch returns the clock of an instance, started if there was none, and hears it.
+func (d *Dispatcher) watch(key InstanceKey) *presence {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, ok := d.watched[key]
+	if !ok {
+		p = &presence{}
+		p.timer = time.AfterFunc(d.cfg.DisconnectAfter, func() { d.ring(key, p) })
+		d.watched[key] = p
+	}
+	p.hear()
+	return p
+}
+
+// ring ends the presence of an instance if it was silent for all the time.
+func (d *Dispatcher) ring(key InstanceKey, p *presence) {
+	heard := time.Unix(0, p.heard.Load())
+	if left := d.cfg.DisconnectAfter - time.Since(heard); left > 0 {
+		p.timer.Reset(left)
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.watched[key] != p {
+		return
+	}
+	delete(d.watched, key)
+	d.silent[key] = heard
+	if s := d.sessions[key]; s != nil {
+		s.end(errors.New("the agent sent no heartbeat"))
+	}
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// noteSilent records the instances whose clocks ran out.
+func (d *Dispatcher) noteSilent(ctx context.Context) error {
+	d.mu.Lock()
+	silent := d.silent
+	d.silent = map[InstanceKey]time.Time{}
+	keys := make([]InstanceKey, 0, len(silent))
+	for k := range silent {
+		if _, back := d.watched[k]; !back {
+			keys = append(keys, k)
+			d.cfg.Logger.Warn("agent is silent", "cluster", k.Cluster, "instance", k.ID)
+		}
+	}
+	d.mu.Unlock()
+	return d.updateInstances(ctx, keys, func(i *model.Instance) bool {
+		if !i.AgentConnected {
+			return false
+		}
+		i.AgentConnected, i.SilentSince = false, silent[InstanceKey{i.Cluster, i.ID}]
+		return true
+	})
+}
+
+// observe tells sessions which of their tasks changed in what is desired. It
+// runs in the store's commit loop.
+func (d *Dispatcher) observe(_ *store.Tables, changes []store.Change) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range changes {
+		switch next := c.New.(type) {
+		case *model.Task:
+			old := c.Old.(*model.Task)
+			if t := concerns(old, next); t != nil {
+				if s := d.sessions[InstanceKey{t.Cluster, t.Instance}]; s != nil {
+					s.mark(t.ID)
+				}
+			}
+		case *model.Instance:
+			if next != nil && !store.InstanceLive(next) {
+				if s := d.sessions[InstanceKey{next.Cluster, next.ID}]; s != nil {
+					s.end(ErrUnknownInstance)
+				}
+			}
+		}
+	}
+}
+
+// concerns returns the task if the change is one that its agent must know; what
+// the agent itself reported is not.
+func concerns(old, next *model.Task) *model.Task {
+	switch {
+	case next == nil:
+		return old
+	case old == nil, old.DesiredStatus != next.DesiredStatus, store.TaskLive(old) != store.TaskLive(next):
+		return next
+	}
+	return nil
+}
+
+func (d *Dispatcher) closeAll() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range d.watched {
+		p.timer.Stop()
+	}
+	clear(d.watched)
+	for _, s := range d.sessions {
+		s.end(errors.New("this control plane does not lead any more"))
+	}
+	d.closed = true
+}

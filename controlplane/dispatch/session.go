@@ -1,0 +1,215 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/store"
+)
+
+// Session is one agent's connection. Next and Report may be called at the same
+// time, each by one goroutine.
+type Session struct {
+	d        *Dispatcher
+	key      InstanceKey
+	done     chan struct{}
+	presence *presence // set by Connect
+
+	mu     sync.Mutex
+	reason error // why it ended
+	dirty  map[model.TaskID]struct{}
+	wake   chan struct{}
+	full   bool                             // the first Desired is still to be sent
+	had    map[model.DefinitionRef]struct{} // definitions that the agent has
+}
+
+// Desired is what an instance should run: everything, or what changed.
+type Desired struct {
+	Full        bool
+	Definitions []*model.Definition // that this session did not have yet
+	Tasks       []*model.Task
+	Removed     []model.TaskID
+}
+
+// Report is what an agent says of one of its tasks.
+type Report struct {
+	Task model.TaskID
+	model.TaskReport
+}
+
+// Connect opens a session for an instance; an earlier one of it ends.
+func (d *Dispatcher) Connect(ctx context.Context, key InstanceKey) (*Session, error) {
+	s := &Session{
+		d: d, key: key, done: make(chan struct{}),
+		dirty: map[model.TaskID]struct{}{}, wake: make(chan struct{}, 1),
+		full: true, had: map[model.DefinitionRef]struct{}{},
+	}
+	s.wake <- struct{}{}
+	// The session is known before the instance is read, so that no change falls between.
+	if err := d.admit(s); err != nil {
+		return nil, err
+	}
+	err := d.cfg.Store.Update(ctx, func(tx *store.Tx) error {
+		i, ok := tx.Instance(key.Cluster, key.ID)
+		if !ok || !store.InstanceLive(i) {
+			return fmt.Errorf("%w: %s in cluster %s", ErrUnknownInstance, key.ID, key.Cluster)
+		}
+		if i.AgentConnected {
+			return nil
+		}
+		next := *i
+		next.AgentConnected, next.SilentSince = true, time.Time{}
+		next.Version++
+		tx.PutInstance(&next)
+		return nil
+	})
+	if err != nil {
+		s.close(err)
+		return nil, err
+	}
+	s.presence = d.watch(key)
+	return s, nil
+}
+
+// admit makes s the session of its instance.
+func (d *Dispatcher) admit(s *Session) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return store.ErrNotLeader
+	}
+	if earlier := d.sessions[s.key]; earlier != nil {
+		earlier.end(errors.New("the agent opened another session"))
+	}
+	d.sessions[s.key] = s
+	return nil
+}
+
+// Heard notes that the agent is alive.
+func (s *Session) Heard() { s.presence.hear() }
+
+// Done is closed when the session has ended; Err then says why.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// Err returns why the session ended; nil as long as it has not.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reason
+}
+
+// Close ends the session from the wire's side. The instance counts as connected
+// until its time is up, so that an agent that comes back at once was never away.
+func (s *Session) Close() { s.close(errors.New("the agent's connection ended")) }
+
+func (s *Session) close(reason error) {
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	s.end(reason)
+}
+
+// end is close for a caller that holds the dispatcher's lock, which is always
+// taken before the session's.
+func (s *Session) end(reason error) {
+	s.mu.Lock()
+	if s.reason == nil {
+		s.reason = reason
+		close(s.done)
+	}
+	s.mu.Unlock()
+	if s.d.sessions[s.key] == s {
+		delete(s.d.sessions, s.key)
+	}
+}
+
+func (s *Session) mark(id model.TaskID) {
+	s.mu.Lock()
+	s.dirty[id] = struct{}{}
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Next waits until there is something to tell the agent. The first answer is
+// full. It returns the session's error when that has ended.
+func (s *Session) Next(ctx context.Context) (Desired, error) {
+	for {
+		select {
+		case <-s.done:
+			return Desired{}, s.Err()
+		case <-ctx.Done():
+			return Desired{}, ctx.Err()
+		case <-s.wake:
+		}
+		if d := s.collect(); d.Full || len(d.Tasks)+len(d.Removed) > 0 {
+			return d, nil
+		}
+	}
+}
+
+func (s *Session) collect() Desired {
+	s.mu.Lock()
+	full, dirty := s.full, s.dirty
+	s.full, s.dirty = false, map[model.TaskID]struct{}{}
+	s.mu.Unlock()
+	view := s.d.cfg.Store.View()
+	out := Desired{Full: full}
+	if full {
+		for t := range view.LiveTasksOnInstance(s.key.Cluster, s.key.ID) {
+			s.include(&out, view, t)
+		}
+		return out
+	}
+	for id := range dirty {
+		if t, ok := view.Task(s.key.Cluster, id); ok && store.TaskLive(t) {
+			s.include(&out, view, t)
+		} else {
+			out.Removed = append(out.Removed, id)
+		}
+	}
+	return out
+}
+
+func (s *Session) include(out *Desired, view *store.Tables, t *model.Task) {
+	out.Tasks = append(out.Tasks, t)
+	if _, had := s.had[t.Definition]; had {
+		return
+	}
+	if def, ok := view.Definition(t.Definition); ok {
+		s.had[t.Definition] = struct{}{}
+		out.Definitions = append(out.Definitions, def)
+	}
+}
+
+// Report makes what the agent said durable. Reports of tasks that are not this
+// instance's, or that are known to be STOPPED, change nothing.
+func (s *Session) Report(ctx context.Context, reports []Report) error {
+	now := time.Now()
+	for len(reports) > 0 {
+		part := reports[:min(100, len(reports))]
+		reports = reports[len(part):]
+		err := s.d.cfg.Store.Update(ctx, func(tx *store.Tx) error {
+			for _, r := range part {
+				t, ok := tx.Task(s.key.Cluster, r.Task)
+				if !ok || t.Instance != s.key.ID {
+					continue
+				}
+				if next, changed := t.Reported(r.TaskReport, now); changed {
+					tx.PutTask(next)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("storing the report of instance %s: %w", s.key.ID, err)
+		}
+	}
+	s.d.metrics.reports.Add(1)
+	return nil
+}

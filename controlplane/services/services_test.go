@@ -1,0 +1,255 @@
+package services_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/rollout"
+	"github.com/longshore/longshore/controlplane/services"
+	"github.com/longshore/longshore/controlplane/store"
+	"github.com/longshore/longshore/controlplane/store/storetest"
+	"github.com/longshore/longshore/proto/ecs"
+)
+
+var key = model.ServiceKey{Cluster: "c", Name: "web"}
+
+// world is a store with the service loop on it and an obedient agent: it runs
+// what should run and stops what should stop, at once.
+type world struct {
+	t     *testing.T
+	store *store.Store
+}
+
+func newWorld(t *testing.T, instances ...*model.Instance) *world {
+	t.Helper()
+	dirty := make(chan model.TaskID, 10000)
+	var loop *services.Loop
+	settings := rollout.DefaultSettings()
+	settings.HealthyAfter = 20 * time.Millisecond
+	s := storetest.New(t, func(s *store.Store) {
+		loop = services.New(services.Config{Store: s, Settings: settings})
+		s.Observe(func(_ *store.Tables, changes []store.Change) {
+			for _, c := range changes {
+				if task, ok := c.New.(*model.Task); ok && task != nil {
+					dirty <- task.ID
+				}
+			}
+		})
+	})
+	w := &world{t, s}
+	w.update(func(tx *store.Tx) {
+		for _, i := range instances {
+			tx.PutInstance(i)
+		}
+		for revision := range int32(2) {
+			tx.PutDefinition(&model.Definition{
+				Ref:    model.DefinitionRef{Family: "f", Revision: revision + 1},
+				Status: ecs.TaskDefinitionStatusACTIVE,
+				Shape:  ecs.TaskDefinition{ContainerDefinitions: []ecs.ContainerDefinition{{Name: "main", Cpu: 100, Memory: new(int32(64))}}},
+			})
+		}
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{}, 2)
+	go func() {
+		loop.Run(ctx)
+		ended <- struct{}{}
+	}()
+	go func() {
+		defer func() { ended <- struct{}{} }()
+		for {
+			select {
+			case id := <-dirty:
+				w.obey(ctx, id)
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+		<-ended
+	})
+	return w
+}
+
+func (w *world) obey(ctx context.Context, id model.TaskID) {
+	w.store.Update(ctx, func(tx *store.Tx) error {
+		task, ok := tx.Task("c", id)
+		if !ok || !store.TaskLive(task) {
+			return nil
+		}
+		status := model.TaskRunning
+		if task.DesiredStatus == model.TaskStopped {
+			status = model.TaskStopped
+		}
+		if next, changed := task.Reported(model.TaskReport{Status: status}, time.Now()); changed {
+			tx.PutTask(next)
+		}
+		return nil
+	})
+}
+
+func (w *world) update(f func(*store.Tx)) {
+	w.t.Helper()
+	if err := w.store.Update(w.t.Context(), func(tx *store.Tx) error { f(tx); return nil }); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) deploy(desired int32, revision int32) {
+	w.t.Helper()
+	w.update(func(tx *store.Tx) {
+		s := model.Service{Cluster: key.Cluster, Name: key.Name, Status: model.StatusActive, SchedulingStrategy: ecs.SchedulingStrategyREPLICA, CreatedAt: time.Now()}
+		if old, ok := tx.Service(key); ok {
+			s = *old
+		}
+		s.DesiredCount = desired
+		s.DeploymentConfiguration = ecs.DeploymentConfiguration{MaximumPercent: new(int32(200)), MinimumHealthyPercent: new(int32(100))}
+		s = rollout.Deploy(s, model.NewDeploymentID(), model.DefinitionRef{Family: "f", Revision: revision}, ecs.LaunchTypeEC2, time.Now())
+		tx.PutService(&s)
+	})
+}
+
+// await waits until a condition holds.
+func (w *world) await(what string, holds func(*store.Tables) bool) {
+	w.t.Helper()
+	changed, stop := w.store.Subscribe()
+	defer stop()
+	deadline := time.After(60 * time.Second)
+	for !holds(w.store.View()) {
+		select {
+		case <-changed:
+		case <-deadline:
+			w.t.Fatalf("waited in vain: %s; events: %q", what, w.events())
+		}
+	}
+}
+
+func (w *world) events() []string {
+	var out []string
+	for e := range w.store.View().Events(key) {
+		out = append(out, e.Message)
+	}
+	return out
+}
+
+func running(v *store.Tables, revision int32) int {
+	n := 0
+	for task := range v.LiveTasksOfService(key) {
+		if task.LastStatus == model.TaskRunning && task.Definition.Revision == revision {
+			n++
+		}
+	}
+	return n
+}
+
+func settled(desired int, revision int32) func(*store.Tables) bool {
+	return func(v *store.Tables) bool {
+		s, _ := v.Service(key)
+		return running(v, revision) == desired && len(slices.Collect(v.LiveTasksOfService(key))) == desired &&
+			len(s.Deployments) == 1 && s.Primary().RolloutState == ecs.DeploymentRolloutStateCOMPLETED
+	}
+}
+
+func host(id model.InstanceID, cpu int32) *model.Instance {
+	return &model.Instance{
+		ID: id, Cluster: "c", Status: model.StatusActive, AgentConnected: true,
+		Resources: []ecs.Resource{{Name: "CPU", IntegerValue: cpu}, {Name: "MEMORY", IntegerValue: 4096}},
+	}
+}
+
+func TestLoop_FillsReplacesRollsScalesAndDeletes(t *testing.T) {
+	w := newWorld(t, host("i1", 2048), host("i2", 2048))
+	w.deploy(4, 1)
+	w.await("four tasks of revision 1", settled(4, 1))
+	perHost := map[model.InstanceID]int{}
+	for task := range w.store.View().LiveTasksOfService(key) {
+		perHost[task.Instance]++
+		if task.StartedBy != string(task.Deployment) || task.Group != "service:web" {
+			t.Errorf("task started by %q in group %q", task.StartedBy, task.Group)
+		}
+	}
+	if perHost["i1"] != 2 || perHost["i2"] != 2 {
+		t.Errorf("tasks are not spread over instances: %v", perHost)
+	}
+
+	var victim *model.Task
+	for task := range w.store.View().LiveTasksOfService(key) {
+		victim = task
+	}
+	w.update(func(tx *store.Tx) {
+		task, _ := tx.Task("c", victim.ID)
+		next, _ := task.Reported(model.TaskReport{Status: model.TaskStopped, StopCode: ecs.TaskStopCodeEssentialContainerExited}, time.Now())
+		tx.PutTask(next)
+	})
+	w.await("the dead task replaced", func(v *store.Tables) bool {
+		dead, _ := v.Task("c", victim.ID)
+		return settled(4, 1)(v) && dead.OutcomeCounted
+	})
+
+	w.deploy(4, 2)
+	w.await("four tasks of revision 2", settled(4, 2))
+	w.deploy(1, 2)
+	w.await("one task", settled(1, 2))
+	w.update(func(tx *store.Tx) {
+		s, _ := tx.Service(key)
+		next := *s
+		next.Status, next.DesiredCount = model.StatusDraining, 0
+		tx.PutService(&next)
+	})
+	w.await("the service INACTIVE", func(v *store.Tables) bool {
+		s, _ := v.Service(key)
+		return s.Status == model.StatusInactive && len(slices.Collect(v.LiveTasksOfService(key))) == 0
+	})
+	if events := w.events(); !slices.ContainsFunc(events, func(e string) bool { return strings.Contains(e, "has reached a steady state.") }) {
+		t.Errorf("no steady state among the events %q", events)
+	}
+}
+
+func TestLoop_TriesAgainWhenThereIsRoom(t *testing.T) {
+	w := newWorld(t, host("i1", 250))
+	w.deploy(3, 1)
+	w.await("the shortage told", func(v *store.Tables) bool {
+		return running(v, 1) == 2 && slices.ContainsFunc(w.events(), func(e string) bool {
+			return strings.Contains(e, "(container-instance i1) has insufficient CPU units available")
+		})
+	})
+	w.update(func(tx *store.Tx) { tx.PutInstance(host("i2", 250)) })
+	w.await("three tasks once a second host is there", settled(3, 1))
+}
+
+func TestLoop_DaemonRunsOnEveryHostThatComes(t *testing.T) {
+	w := newWorld(t, host("i1", 2048))
+	w.update(func(tx *store.Tx) {
+		s := model.Service{Cluster: "c", Name: "web", Status: model.StatusActive, SchedulingStrategy: ecs.SchedulingStrategyDAEMON}
+		s.DeploymentConfiguration = ecs.DeploymentConfiguration{MaximumPercent: new(int32(100)), MinimumHealthyPercent: new(int32(0))}
+		s = rollout.Deploy(s, model.NewDeploymentID(), model.DefinitionRef{Family: "f", Revision: 1}, ecs.LaunchTypeEC2, time.Now())
+		tx.PutService(&s)
+	})
+	w.await("one task", func(v *store.Tables) bool { return running(v, 1) == 1 })
+	w.update(func(tx *store.Tx) { tx.PutInstance(host("i2", 2048)) })
+	w.await("a task on each host", func(v *store.Tables) bool {
+		hosts := map[model.InstanceID]int{}
+		for task := range v.LiveTasksOfService(key) {
+			hosts[task.Instance]++
+		}
+		return hosts["i1"] == 1 && hosts["i2"] == 1
+	})
+}
+
+func TestLoop_KeepsTheLatestHundredEvents(t *testing.T) {
+	w := newWorld(t, host("i1", 4096))
+	for n := range int32(60) {
+		w.deploy(n%2+1, 1)
+		w.await("settled", settled(int(n%2+1), 1))
+	}
+	if n := len(w.events()); n > 100 || n < 90 {
+		t.Errorf("%d events kept, want 100", n)
+	}
+}
