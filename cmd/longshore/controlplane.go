@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/longshore/longshore/controlplane"
+	"github.com/longshore/longshore/controlplane/model"
+)
+
+// controlPlaneFlags are the settings of a control plane, alone or in dev.
+type controlPlaneFlags struct {
+	account, region             string
+	apiAddr, agentAddr, opsAddr string
+	advertiseAPI, advertise     string
+	etcdEndpoints               []string
+	etcdTLS, agentTLS           tlsFlags
+	keys                        map[string]string
+	disconnect, replace, giveUp time.Duration
+	healthyAfter, retention     time.Duration
+}
+
+func (f *controlPlaneFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.account, "account-id", "000000000000", "account that ARNs name")
+	flags.StringVar(&f.region, "region", "us-east-1", "region that ARNs name")
+	flags.StringVar(&f.apiAddr, "api-addr", "127.0.0.1:7470", "address of the ECS API")
+	flags.StringVar(&f.agentAddr, "agent-addr", "", "address for agents (default 127.0.0.1:7471; with TLS :7471)")
+	flags.StringVar(&f.opsAddr, "ops-addr", "127.0.0.1:7472", "address of metrics, health and profiles")
+	flags.StringToStringVar(&f.keys, "access-key", nil, "ID=SECRET of a caller of the API, may be repeated; without any, callers are not checked")
+	flags.DurationVar(&f.disconnect, "agent-disconnect-after", 5*time.Second, "silence after which an instance is not connected and gets no tasks")
+	flags.DurationVar(&f.replace, "agent-replace-after", 15*time.Second, "silence after which the service tasks of an instance are replaced elsewhere")
+	flags.DurationVar(&f.giveUp, "agent-give-up-after", 10*time.Minute, "silence after which the tasks of an instance are STOPPED")
+	flags.DurationVar(&f.healthyAfter, "task-healthy-after", 2*time.Second, "time RUNNING after which a service task without a health check counts as healthy")
+	flags.DurationVar(&f.retention, "stopped-task-retention", time.Hour, "how long STOPPED tasks can be described")
+}
+
+func (f *controlPlaneFlags) addExternal(flags *pflag.FlagSet) {
+	flags.StringSliceVar(&f.etcdEndpoints, "etcd-endpoints", nil, "external etcd, comma-separated; without, etcd runs embedded")
+	f.etcdTLS.add(flags, "etcd-tls", "etcd")
+	f.agentTLS.add(flags, "agent-tls", "agents")
+	flags.StringVar(&f.advertiseAPI, "advertise-api-addr", "", "address by which other control planes reach this one's API (default --api-addr)")
+	flags.StringVar(&f.advertise, "advertise-agent-addr", "", "address by which agents reach this control plane (default --agent-addr)")
+}
+
+var accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+
+// config checks the flags and opens the listeners.
+func (f *controlPlaneFlags) config(dataDir string, log *slog.Logger) (controlplane.Config, error) {
+	cfg := controlplane.Config{
+		Owner:                model.Owner{Account: f.account, Region: f.region},
+		DataDir:              dataDir,
+		EtcdEndpoints:        f.etcdEndpoints,
+		AdvertiseAPI:         f.advertiseAPI,
+		AdvertiseAgents:      f.advertise,
+		Keys:                 f.keys,
+		DisconnectAfter:      f.disconnect,
+		ReplaceAfter:         f.replace,
+		GiveUpAfter:          f.giveUp,
+		HealthyAfter:         f.healthyAfter,
+		StoppedTaskRetention: f.retention,
+		Logger:               log,
+	}
+	var err error
+	if !accountForm.MatchString(f.account) {
+		return cfg, fmt.Errorf("--account-id: %q is not 12 digits", f.account)
+	}
+	if f.region == "" || strings.ContainsAny(f.region, ": /") {
+		return cfg, fmt.Errorf("--region: %q is no name of a region", f.region)
+	}
+	if cfg.AgentTLS, err = f.agentTLS.config(); err != nil {
+		return cfg, err
+	}
+	if cfg.EtcdTLS, err = f.etcdTLS.config(); err != nil {
+		return cfg, err
+	}
+	agentAddr := f.agentAddr
+	if agentAddr == "" {
+		// Without TLS anybody who reaches the address can register a host.
+		agentAddr = "127.0.0.1:7471"
+		if cfg.AgentTLS != nil {
+			agentAddr = ":7471"
+		}
+	}
+	return cfg, f.listen(&cfg, agentAddr, log)
+}
+
+func (f *controlPlaneFlags) listen(cfg *controlplane.Config, agentAddr string, log *slog.Logger) error {
+	for _, l := range []struct {
+		flag, address string
+		listener      *net.Listener
+	}{
+		{"--api-addr", f.apiAddr, &cfg.API}, {"--agent-addr", agentAddr, &cfg.Agents}, {"--ops-addr", f.opsAddr, &cfg.Ops},
+	} {
+		listener, err := net.Listen("tcp", l.address)
+		if err != nil {
+			closeListeners(*cfg)
+			return fmt.Errorf("%s: %w", l.flag, err)
+		}
+		*l.listener = listener
+	}
+	if host, _, err := net.SplitHostPort(cfg.Agents.Addr().String()); err == nil && cfg.AgentTLS == nil {
+		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+			log.Warn("agents connect without TLS: anyone who reaches the address can register a host", "address", cfg.Agents.Addr().String())
+		}
+	}
+	return nil
+}
+
+func closeListeners(cfg controlplane.Config) {
+	for _, l := range []net.Listener{cfg.API, cfg.Agents, cfg.Ops} {
+		if l != nil {
+			l.Close()
+		}
+	}
+}
+
+func newControlPlane() *cobra.Command {
+	var flags controlPlaneFlags
+	var logs logFlags
+	var dataDir string
+	cmd := &cobra.Command{
+		Use:   "controlplane",
+		Short: "Run a control plane: the ECS API, the schedulers, and etcd",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := logs.logger()
+			if err != nil {
+				return err
+			}
+			cfg, err := flags.config(dataDir, log)
+			if err != nil {
+				return err
+			}
+			plane, err := controlplane.New(cmd.Context(), cfg)
+			if err != nil {
+				closeListeners(cfg)
+				return err
+			}
+			return runControlPlane(cmd.Context(), plane, cfg)
+		},
+	}
+	flags.add(cmd.Flags())
+	flags.addExternal(cmd.Flags())
+	logs.add(cmd.Flags())
+	cmd.Flags().StringVar(&dataDir, "data-dir", "/var/lib/longshore/controlplane", "folder of the embedded etcd and of this control plane's identity")
+	return cmd
+}
+
+func runControlPlane(ctx context.Context, plane *controlplane.ControlPlane, cfg controlplane.Config) error {
+	serving := make(chan error, 1)
+	go func() { serving <- plane.Run(ctx) }()
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ready := make(chan error, 1)
+	go func() { ready <- plane.WaitServing(waiting) }()
+	select {
+	case err := <-serving:
+		return ended(ctx, err)
+	case err := <-ready:
+		if err == nil {
+			fmt.Printf("longshore controlplane is ready: ECS API http://%s, agents %s, operations http://%s\n", cfg.API.Addr(), cfg.Agents.Addr(), cfg.Ops.Addr())
+		} else if !errors.Is(err, context.Canceled) {
+			cfg.Logger.Error("waiting to serve", "error", err)
+		}
+	}
+	return ended(ctx, <-serving)
+}

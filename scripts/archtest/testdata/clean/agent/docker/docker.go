@@ -1,0 +1,6 @@
+// Package docker runs containers.
+package docker
+
+import "github.com/docker/docker/client"
+
+var _ client.Client

@@ -1,0 +1,6 @@
+// Package store keeps the state.
+package store
+
+import clientv3 "go.etcd.io/etcd/client/v3"
+
+var _ clientv3.Client

@@ -1,0 +1,2 @@
+// Package agent is documented here, too.
+package agent

@@ -1,0 +1,2 @@
+// Package common is not what its directory says.
+package common

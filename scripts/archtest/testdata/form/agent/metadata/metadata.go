@@ -1,0 +1,2 @@
+// The metadata of a task.
+package metadata

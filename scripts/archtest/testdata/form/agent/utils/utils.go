@@ -1,0 +1,2 @@
+// Package utils has this and that.
+package utils

@@ -1,0 +1,7 @@
+// Package api_test tests.
+package api_test
+
+import (
+	_ "github.com/longshore/longshore/agent"
+	_ "github.com/longshore/longshore/agentless"
+)
