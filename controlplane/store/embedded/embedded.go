@@ -84,6 +84,10 @@ func Start(ctx context.Context, dir string) (*Server, error) {
 // Client returns a client that talks to the server in the process.
 func (s *Server) Client() *clientv3.Client { return s.client }
 
+// Endpoint is an address at which other processes on this machine reach the
+// server. It is another one after each start.
+func (s *Server) Endpoint() string { return "http://" + s.etcd.Clients[0].Addr().String() }
+
 // Err reports a failure of the running server.
 func (s *Server) Err() <-chan error { return s.etcd.Err() }
 
