@@ -22,7 +22,7 @@ FUZZTIME ?= 30s
 UP := $(or $(LONGSHORE_RUN_DIR),.run)/bin/up
 
 # Packages with benchmarks; those that are not there (yet) are left out.
-BENCH_PKGS := $(patsubst %/,./%/...,$(wildcard controlplane/placement/ scripts/bench/))
+BENCH_PKGS := $(patsubst %/,./%/...,$(wildcard controlplane/placement/ controlplane/rollout/ scripts/bench/))
 
 # The checkout may belong to another user than the one who builds, and then git
 # refuses to tell Go about it. The version comes from VERSION instead.

@@ -57,7 +57,20 @@ func (w testWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// start starts the agent and waits until it is ready.
 func (h *host) start() {
+	h.t.Helper()
+	a := h.launch()
+	select {
+	case <-a.Ready():
+	case err := <-h.ended:
+		h.t.Fatalf("Run: %v", err)
+	case <-time.After(h.c.patience):
+		h.t.Fatal("the agent does not get ready")
+	}
+}
+
+func (h *host) launch() *agent.Agent {
 	h.t.Helper()
 	h.config.Registry = prometheus.NewRegistry()
 	a, err := agent.New(h.config)
@@ -67,13 +80,7 @@ func (h *host) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.cancel, h.ended = cancel, make(chan error, 1)
 	go func() { h.ended <- a.Run(ctx) }()
-	select {
-	case <-a.Ready():
-	case err := <-h.ended:
-		h.t.Fatalf("Run: %v", err)
-	case <-time.After(h.c.patience):
-		h.t.Fatal("the agent does not get ready")
-	}
+	return a
 }
 
 // stop ends the agent, if it runs.
@@ -233,306 +240,6 @@ func TestAgent_StopsWithTheContainersOwnTimeoutAndThenKills(t *testing.T) {
 		}
 		if s.Containers[0].GetExitCode() != 137 || s.StopCode != "" {
 			t.Errorf("reported %v", s)
-		}
-	})
-}
-
-func TestAgent_RestartAdoptsWhatRunsAndReportsWhatEnded(t *testing.T) {
-	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
-		h := newHost(t, c, m)
-		ids := map[string]string{}
-		for _, id := range []string{"stays", "ends", "vanishes", "stopped"} {
-			c.run(arn(id), definition(container("main", "server:1")))
-			ids[id] = c.becomes(arn(id), "RUNNING").Containers[0].RuntimeId
-		}
-		h.stop()
-		m.Exit(ids["ends"], 42)
-		if err := m.Remove(t.Context(), ids["vanishes"]); err != nil {
-			t.Fatal(err)
-		}
-		c.stop(arn("stopped"))
-		c.run(arn("new"), definition(container("main", "server:1")))
-		starts := m.Calls()["Start"]
-		time.Sleep(time.Minute)
-		h.start()
-
-		if s := c.becomes(arn("ends"), "STOPPED"); s.Containers[0].GetExitCode() != 42 || s.Containers[0].RuntimeId != ids["ends"] ||
-			s.StopCode != "EssentialContainerExited" || time.Since(time.UnixMilli(s.ExecutionStoppedAt)) < time.Minute {
-			t.Errorf("ended meanwhile: %v", s)
-		}
-		if s := c.becomes(arn("vanishes"), "STOPPED"); s.Containers[0].ExitCode != nil || s.Reason != "Container main is missing on the host" {
-			t.Errorf("vanished: %v", s)
-		}
-		c.becomes(arn("stopped"), "STOPPED")
-		c.becomes(arn("new"), "RUNNING")
-		synctest.Wait()
-		if s := c.becomes(arn("stays"), "RUNNING"); s.Containers[0].RuntimeId != ids["stays"] {
-			t.Errorf("adopted as %v", s)
-		}
-		if got := m.Calls()["Start"] - starts; got != 1 {
-			t.Errorf("%d starts after the restart, want the one of the new task", got)
-		}
-		if len(c.registrations) != 2 || c.registrations[1].ContainerInstanceArn == "" {
-			t.Errorf("registrations %v", c.registrations)
-		}
-		for id := range ids {
-			c.wentForward(arn(id))
-		}
-	})
-}
-
-func TestAgent_WhatNobodyNamesIsStoppedAndRemoved(t *testing.T) {
-	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
-		h := newHost(t, c, m)
-		d := definition(container("main", "server:1", mount("data", "/data")))
-		d.Volumes = []ecs.Volume{{Name: "data"}}
-		c.run(arn("1"), d)
-		c.becomes(arn("1"), "RUNNING")
-		c.run(arn("2"), definition(container("main", "server:1")))
-		c.becomes(arn("2"), "RUNNING")
-		h.stop()
-		c.remove(arn("1"))
-		h.start()
-		time.Sleep(time.Second)
-		if left := all(t, m); len(left) != 1 || left[0].Labels[lifecycle.LabelTask] != arn("2") {
-			t.Errorf("left after the restart: %+v", left)
-		}
-		// And while the agent runs.
-		c.remove(arn("2"))
-		time.Sleep(time.Second)
-		if left := all(t, m); len(left) > 0 {
-			t.Errorf("left after the removal: %+v", left)
-		}
-		time.Sleep(time.Minute)
-		volumes, err := m.ListVolumes(t.Context(), nil)
-		if err != nil || len(volumes) > 0 {
-			t.Errorf("volumes left: %v, %v", volumes, err)
-		}
-	})
-}
-
-func TestAgent_AnotherAgentsContainersAreNotTouched(t *testing.T) {
-	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
-		newHost(t, c, m)
-		c.run(arn("1"), definition(container("main", "server:1")))
-		c.becomes(arn("1"), "RUNNING")
-		newHost(t, newControlPlane(t), m)
-		time.Sleep(time.Minute)
-		if left := all(t, m); len(left) != 1 || left[0].State != runtime.Running {
-			t.Errorf("left: %+v", left)
-		}
-	})
-}
-
-func TestAgent_AnInstanceThatIsForgottenStartsAnewAndCleansUp(t *testing.T) {
-	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
-		h := newHost(t, c, m)
-		c.run(arn("1"), definition(container("main", "server:1")))
-		c.becomes(arn("1"), "RUNNING")
-		h.stop()
-		c.mu.Lock()
-		c.instances = map[string]bool{}
-		delete(c.tasks, arn("1"))
-		c.mu.Unlock()
-		h.start()
-		c.run(arn("2"), definition(container("main", "server:1")))
-		c.becomes(arn("2"), "RUNNING")
-		time.Sleep(time.Second)
-		if left := all(t, m); len(left) != 1 || left[0].Labels[lifecycle.LabelTask] != arn("2") {
-			t.Errorf("left: %+v", left)
-		}
-		// The new identity has lasted: its events arrive, and it is what registers next.
-		m.Exit(all(t, m)[0].ID, 5)
-		c.becomes(arn("2"), "STOPPED")
-		h.stop()
-		h.start()
-		if last := c.registrations[len(c.registrations)-1]; !c.instances[last.ContainerInstanceArn] {
-			t.Errorf("registered as %s", last.ContainerInstanceArn)
-		}
-	})
-}
-
-func TestAgent_StoppedContainersAreKeptForTheWaitAndThenRemoved(t *testing.T) {
-	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
-		h := newHost(t, c, m, func(config *agent.Config) { config.TaskCleanupWait = time.Hour })
-		c.run(arn("1"), definition(container("main", "job:1")))
-		c.becomes(arn("1"), "STOPPED")
-		c.remove(arn("1"))
-		time.Sleep(30 * time.Minute)
-		h.stop()
-		h.start() // forgets nothing: the wait counts from the end of the containers
-		time.Sleep(29 * time.Minute)
-		if left := all(t, m); len(left) != 1 {
-			t.Errorf("before the wait is over: %+v", left)
-		}
-		time.Sleep(2 * time.Minute)
-		if left := all(t, m); len(left) != 0 {
-			t.Errorf("after the wait: %+v", left)
-		}
-	})
-}
-
-func TestAgent_KeepsTheExitCodeUntilTheControlPlaneHasIt(t *testing.T) {
-	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
-		h := newHost(t, c, m, func(config *agent.Config) { config.TaskCleanupWait = time.Minute })
-		c.run(arn("1"), definition(container("main", "server:1")))
-		id := c.becomes(arn("1"), "RUNNING").Containers[0].RuntimeId
-		c.mu.Lock()
-		c.deaf = true
-		c.mu.Unlock()
-		m.Exit(id, 9)
-		time.Sleep(time.Hour)
-		h.stop()
-		c.mu.Lock()
-		c.deaf = false
-		c.mu.Unlock()
-		h.start()
-		if s := c.becomes(arn("1"), "STOPPED"); s.Containers[0].GetExitCode() != 9 {
-			t.Errorf("reported %v", s)
-		}
-		time.Sleep(2 * time.Minute)
-		if left := all(t, m); len(left) != 0 {
-			t.Errorf("left: %+v", left)
-		}
-	})
-}
-
-func TestAgent_EngineOutages(t *testing.T) {
-	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
-		newHost(t, c, m)
-		c.run(arn("runs"), definition(container("main", "server:1")))
-		c.run(arn("ends"), definition(container("main", "server:1")))
-		kept := c.becomes(arn("runs"), "RUNNING").Containers[0].RuntimeId
-		gone := c.becomes(arn("ends"), "RUNNING").Containers[0].RuntimeId
-		m.SetDown(true)
-		m.Exit(gone, 11)
-		c.run(arn("late"), definition(container("main", "server:1")))
-		time.Sleep(10 * time.Minute)
-		synctest.Wait()
-		m.SetDown(false)
-		if s := c.becomes(arn("ends"), "STOPPED"); s.Containers[0].GetExitCode() != 11 {
-			t.Errorf("ended while the engine was away: %v", s)
-		}
-		c.becomes(arn("late"), "RUNNING")
-		if s := c.becomes(arn("runs"), "RUNNING"); s.Containers[0].RuntimeId != kept {
-			t.Errorf("went on as %v", s)
-		}
-		if got := len(all(t, m)); got != 3 {
-			t.Errorf("%d containers, want 3", got)
-		}
-		// The engine's crash takes its containers along.
-		m.SetDown(true)
-		m.KillRunning()
-		time.Sleep(time.Second)
-		m.SetDown(false)
-		for _, id := range []string{"runs", "late"} {
-			if s := c.becomes(arn(id), "STOPPED"); s.Containers[0].GetExitCode() != 137 {
-				t.Errorf("%s: %v", id, s)
-			}
-		}
-	})
-}
-
-func TestAgent_LostAnswersStartNothingTwice(t *testing.T) {
-	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
-		lost := map[string]int{}
-		once := func(op string) bool { lost[op]++; return lost[op] == 1 }
-		engine := agenttest.Intercept(m, agenttest.Hooks{
-			Create: func(ctx context.Context, next runtime.Runtime, spec runtime.Spec) (string, error) {
-				id, err := next.Create(ctx, spec)
-				if once("create") {
-					return "", fmt.Errorf("create: %w", runtime.ErrUnavailable)
-				}
-				return id, err
-			},
-			Start: func(ctx context.Context, next runtime.Runtime, id string) error {
-				err := next.Start(ctx, id)
-				if once("start") {
-					return fmt.Errorf("start: %w", runtime.ErrUnavailable)
-				}
-				return err
-			},
-			Inspect: func(ctx context.Context, next runtime.Runtime, id string) (runtime.Container, error) {
-				if once("inspect") {
-					return runtime.Container{}, fmt.Errorf("inspect: %w", runtime.ErrUnavailable)
-				}
-				return next.Inspect(ctx, id)
-			},
-		})
-		newHost(t, c, engine)
-		c.run(arn("1"), definition(container("main", "server:1")))
-		c.becomes(arn("1"), "RUNNING")
-		if calls := m.Calls(); calls["Create"] != 1 || calls["Start"] != 1 || len(all(t, m)) != 1 {
-			t.Errorf("calls %v, containers %+v", calls, all(t, m))
-		}
-	})
-}
-
-func TestAgent_SlowCallsTimeOut(t *testing.T) {
-	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
-		engine := agenttest.Intercept(m, agenttest.Hooks{
-			Start: func(ctx context.Context, next runtime.Runtime, id string) error {
-				if err := next.Start(ctx, id); err != nil {
-					return err
-				}
-				<-ctx.Done()
-				return fmt.Errorf("start: %w", ctx.Err())
-			},
-		})
-		newHost(t, c, engine)
-		c.run(arn("1"), definition(container("main", "server:1")))
-		s := c.becomes(arn("1"), "STOPPED")
-		if want := "DockerTimeoutError: Could not transition to started; timed out after waiting 3m0s"; s.StopCode != "TaskFailedToStart" || s.Reason != want {
-			t.Errorf("reported %v", s)
-		}
-		if found := all(t, m); found[0].State != runtime.Exited {
-			t.Errorf("container left %+v", found[0])
-		}
-	})
-}
-
-func TestAgent_SessionsComeAndGoWithoutTouchingTasks(t *testing.T) {
-	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
-		newHost(t, c, m)
-		c.run(arn("1"), definition(container("main", "server:1")))
-		id := c.becomes(arn("1"), "RUNNING").Containers[0].RuntimeId
-		for range 5 {
-			c.breakSession()
-			m.AddImage("extra:1", agenttest.Program{})
-			time.Sleep(10 * time.Second)
-		}
-		c.breakSession()
-		m.Exit(id, 6)
-		if s := c.becomes(arn("1"), "STOPPED"); s.Containers[0].GetExitCode() != 6 {
-			t.Errorf("reported %v", s)
-		}
-		if calls := m.Calls(); calls["Start"] != 1 || calls["Stop"] != 0 {
-			t.Errorf("calls %v", calls)
-		}
-	})
-}
-
-func TestAgent_FailuresHaveECSsReasons(t *testing.T) {
-	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
-		newHost(t, c, m)
-		c.run(arn("first"), definition(container("main", "server:1", port(80, 8080))))
-		c.becomes(arn("first"), "RUNNING")
-		broken := definition(container("main", "server:1"))
-		broken.NetworkMode = ecs.NetworkModeAwsvpc
-		for id, d := range map[string]ecs.TaskDefinition{
-			"CannotPullContainerError":    definition(container("main", "nowhere.example/missing:1")),
-			"CannotStartContainerError":   definition(container("main", "broken:1")),
-			"CannotStartContainerError2":  definition(container("main", "server:1", port(80, 8080))),
-			"ResourceInitializationError": broken,
-		} {
-			c.run(arn(id), d)
-			s := c.becomes(arn(id), "STOPPED")
-			if s.StopCode != "TaskFailedToStart" || !strings.HasPrefix(s.Reason, strings.TrimRight(id, "2")+": ") {
-				t.Errorf("%s: %v", id, s)
-			}
-			if len(s.Containers) > 0 && (s.Containers[0].ExitCode != nil || s.Containers[0].Reason != s.Reason) {
-				t.Errorf("%s: container %v", id, s.Containers[0])
-			}
 		}
 	})
 }

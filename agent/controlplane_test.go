@@ -37,6 +37,7 @@ type controlPlane struct {
 	tasks         map[string]*placed
 	out           chan *agentv1.ControlMessage // of the present session
 	deaf          bool                         // reports are not acknowledged
+	away          bool                         // no session can be opened
 }
 
 // placed is a task and what has been reported of it.
@@ -70,6 +71,11 @@ func (c *controlPlane) dial(ctx context.Context, _ string) (net.Conn, error) {
 }
 
 func (c *controlPlane) DiscoverPollEndpoint(context.Context, *agentv1.DiscoverPollEndpointRequest) (*agentv1.DiscoverPollEndpointResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away {
+		return nil, status.Error(codes.Unavailable, "no leader")
+	}
 	return &agentv1.DiscoverPollEndpointResponse{Endpoint: address}, nil
 }
 
@@ -223,6 +229,13 @@ func (c *controlPlane) remove(arn string) {
 	defer c.mu.Unlock()
 	delete(c.tasks, arn)
 	c.push(&agentv1.Desired{Removed: []string{arn}})
+}
+
+// leave makes the control plane unreachable, or reachable again.
+func (c *controlPlane) leave(away bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.away = away
 }
 
 // breakSession ends the session, as the loss of leadership does.

@@ -94,8 +94,7 @@ func clear(t *testing.T, c *controlPlane, engine runtime.Runtime) {
 // arn makes an ARN that no other test on this daemon has.
 func (h *dockerHost) arn(id string) string { return arn(id + "-" + h.unique) }
 
-func get(t *testing.T, port uint32, path string) (string, error) {
-	t.Helper()
+func get(port uint32, path string) (string, error) {
 	client := http.Client{Timeout: 10 * time.Second}
 	answer, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, path))
 	if err != nil {
@@ -104,6 +103,35 @@ func get(t *testing.T, port uint32, path string) (string, error) {
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	return strings.TrimSpace(string(text)), err
+}
+
+// served waits until the server behind a host port answers: a container runs
+// a moment before its program listens.
+func (h *dockerHost) served(port uint32) {
+	h.t.Helper()
+	deadline := time.After(h.c.patience)
+	retry := time.NewTicker(20 * time.Millisecond)
+	defer retry.Stop()
+	for {
+		text, err := get(port, "/")
+		if err == nil && text == "served" {
+			return
+		}
+		select {
+		case <-retry.C:
+		case <-deadline:
+			h.t.Fatalf("the server answers %q, %v", text, err)
+		}
+	}
+}
+
+// exit makes the server behind a host port end by itself.
+func (h *dockerHost) exit(port uint32, code int) {
+	h.t.Helper()
+	h.served(port)
+	if text, err := get(port, fmt.Sprint("/exit/", code)); err == nil {
+		h.t.Fatalf("the server answered %q instead of exiting", text)
+	}
 }
 
 func exitCodesAndDynamicPorts(t *testing.T, h *dockerHost) {
@@ -118,13 +146,7 @@ func exitCodesAndDynamicPorts(t *testing.T, h *dockerHost) {
 	if len(b) != 1 || b[0].ContainerPort != 8080 || b[0].HostPort == 0 || b[0].BindIp != "0.0.0.0" || b[0].Protocol != "tcp" {
 		t.Fatalf("bindings %v", b)
 	}
-	if text, err := get(t, b[0].HostPort, "/"); err != nil || text != "served" {
-		t.Errorf("the server answers %q, %v", text, err)
-	}
-	// It ends by itself, with the code that it is asked for.
-	if _, err := get(t, b[0].HostPort, "/exit/7"); err == nil {
-		t.Error("the server answered instead of exiting")
-	}
+	h.exit(b[0].HostPort, 7)
 	if s := h.c.becomes(web, "STOPPED"); s.Containers[0].GetExitCode() != 7 {
 		t.Errorf("web: %v", s)
 	}
@@ -133,9 +155,9 @@ func exitCodesAndDynamicPorts(t *testing.T, h *dockerHost) {
 
 func stopSendsSIGTERMAndThenSIGKILL(t *testing.T, h *dockerHost) {
 	polite, stubborn := h.arn("polite"), h.arn("stubborn")
-	h.c.run(polite, definition(container("main", h.images.Serve)))
+	h.c.run(polite, definition(container("main", h.images.Serve, port(8080, 0))))
 	h.c.run(stubborn, definition(container("main", h.images.IgnoreStop, func(d *ecs.ContainerDefinition) { d.StopTimeout = ptr[int32](1) })))
-	h.c.becomes(polite, "RUNNING")
+	h.served(h.c.becomes(polite, "RUNNING").Containers[0].NetworkBindings[0].HostPort)
 	h.c.becomes(stubborn, "RUNNING")
 	before := time.Now()
 	h.c.stop(polite)
@@ -161,9 +183,7 @@ func restartAdoptsWhatRunsAndReportsWhatEnded(t *testing.T, h *dockerHost) {
 	if c, err := h.engine.Inspect(t.Context(), id); err != nil || c.State != runtime.Running {
 		t.Fatalf("after the agent has stopped: %+v, %v", c, err)
 	}
-	if _, err := get(t, other.NetworkBindings[0].HostPort, "/exit/9"); err == nil {
-		t.Error("the server answered instead of exiting")
-	}
+	h.exit(other.NetworkBindings[0].HostPort, 9)
 	h.start()
 	s := h.c.becomes(ends, "STOPPED")
 	if got := s.Containers[0]; got.GetExitCode() != 9 || got.RuntimeId != other.RuntimeId {
@@ -180,11 +200,10 @@ func restartAdoptsWhatRunsAndReportsWhatEnded(t *testing.T, h *dockerHost) {
 
 func theEndOfAnEssentialContainerStopsTheOthers(t *testing.T, h *dockerHost) {
 	id := h.arn("pair")
-	h.c.run(id, definition(container("web", h.images.Serve, port(8080, 0)), container("side", h.images.Serve)))
+	h.c.run(id, definition(container("web", h.images.Serve, port(8080, 0)), container("side", h.images.Serve, port(8080, 0))))
 	s := h.c.becomes(id, "RUNNING")
-	if _, err := get(t, s.Containers[0].NetworkBindings[0].HostPort, "/exit/4"); err == nil {
-		t.Error("the server answered instead of exiting")
-	}
+	h.served(s.Containers[1].NetworkBindings[0].HostPort)
+	h.exit(s.Containers[0].NetworkBindings[0].HostPort, 4)
 	s = h.c.becomes(id, "STOPPED")
 	if s.Reason != "Essential container in task exited" || s.Containers[0].GetExitCode() != 4 || s.Containers[1].ExitCode == nil || s.Containers[1].GetExitCode() != 0 {
 		t.Errorf("reported %v", s)

@@ -40,12 +40,15 @@ type table struct {
 	// found are containers of tasks that nobody has named yet.
 	found   map[string][]runtime.Container
 	volumes []string // as listed last
+	// touched are tasks without a worker of which the engine had news: what was
+	// listed of them may be out of date by the time that they get one.
+	touched map[string]bool
 }
 
 func newTable(c Config, m *metrics, im *images) *table {
 	return &table{
 		config: c, runtime: c.Runtime, images: im, metrics: m, log: c.Logger,
-		starts: semaphore.NewWeighted(maxStarts), wake: make(chan struct{}, 1), workers: map[string]*worker{},
+		starts: semaphore.NewWeighted(maxStarts), wake: make(chan struct{}, 1), workers: map[string]*worker{}, touched: map[string]bool{},
 	}
 }
 
@@ -78,8 +81,12 @@ func (t *table) listed(l listing) {
 
 // changed is told that something happened to a container.
 func (t *table) changed(_ string, labels map[string]string) {
+	arn := labels[lifecycle.LabelTask]
 	t.mu.Lock()
-	w := t.workers[labels[lifecycle.LabelTask]]
+	w := t.workers[arn]
+	if w == nil {
+		t.touched[arn] = true
+	}
 	t.mu.Unlock()
 	if w != nil {
 		w.notice(labels[lifecycle.LabelContainer])
@@ -138,6 +145,7 @@ func (t *table) reconcile(now time.Time) []*worker {
 	t.desires = nil
 	if t.known {
 		started = append(started, t.takeOrphans(now)...)
+		clear(t.touched) // all that was found has a worker now
 	}
 	return started
 }
@@ -193,6 +201,7 @@ func (t *table) hire(want session.Task, now time.Time) *worker {
 	known, err := lifecycle.ParseStatus(want.KnownStatus)
 	if err != nil {
 		t.log.Error("the control plane names a status that this agent does not know", "task", want.ARN, "error", err)
+		known = lifecycle.Running // it may have run, so nothing of it is started anew
 	}
 	if known == lifecycle.Stopped && len(found) == 0 {
 		return nil // over and cleaned up long ago
@@ -270,6 +279,11 @@ func (t *table) clear(orphan lifecycle.Task, found []runtime.Container, now time
 
 func (t *table) employ(task lifecycle.Task, state lifecycle.State, now time.Time) *worker {
 	w := newWorker(t, task, state, now)
+	if t.touched[task.ARN] {
+		for unit := range w.inbox.noticed {
+			w.inbox.noticed[unit] = true
+		}
+	}
 	t.workers[task.ARN] = w
 	return w
 }

@@ -9,7 +9,8 @@
 # stays installed; elsewhere the script says what to install, and fails.
 #
 # DOCKER_HOST             another engine than the one at /var/run/docker.sock; it is never started from here
-# LONGSHORE_DOCKERD_DIR   start a separate daemon which keeps everything in this directory, its socket too
+# LONGSHORE_DOCKERD_DIR   start a daemon which keeps everything in this directory, its socket too; beside another
+#                         daemon it needs a network namespace of its own
 # LONGSHORE_DOCKERD_ARGS  more arguments for a daemon that is started here
 # LONGSHORE_RUN_DIR       where records and logs go (.run in the checkout)
 set -euo pipefail
@@ -143,7 +144,27 @@ remove_stale() {
 	fi
 }
 
+# neighbour prints the id of a dockerd in this network namespace.
+neighbour() {
+	local comm pid
+	for comm in /proc/[0-9]*/comm; do
+		[ "$(cat "$comm" 2>/dev/null)" = dockerd ] || continue
+		pid=${comm#/proc/}
+		pid=${pid%/comm}
+		if [ "$(readlink "/proc/$pid/ns/net")" = "$(readlink /proc/self/ns/net)" ]; then
+			echo "$pid"
+			return
+		fi
+	done
+	return 1
+}
+
 start_process() {
+	local other
+	# Two daemons with one network undo each other's bridge and packet filter.
+	if other=$(neighbour); then
+		die "a dockerd (process $other) runs here with another socket; set DOCKER_HOST to use that one, or run this in a network namespace of its own (unshare --net)"
+	fi
 	mount_cgroups
 	remove_stale dockerd "$pidfile"
 	remove_stale containerd "$containerd_pidfile"

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -144,13 +143,6 @@ func (s *Session) registerAs(ctx context.Context, client agentv1.AgentServiceCli
 }
 
 // unknown tells whether the control plane says that it does not know the
-// instance. Another invalid argument is no reason to give up one's identity,
-// and with it all containers.
-func unknown(err error) bool {
-	s, ok := status.FromError(err)
-	if err == nil || !ok {
-		return false
-	}
-	return s.Code() == codes.NotFound ||
-		s.Code() == codes.InvalidArgument && strings.Contains(s.Message(), ecs.CodeClient)
-}
+// instance. No other refusal is a reason to give up one's identity, and with it
+// all containers.
+func unknown(err error) bool { return status.Code(err) == codes.NotFound }

@@ -94,7 +94,7 @@ func (c *controlPlane) RegisterContainerInstance(_ context.Context, r *agentv1.R
 	case arn == "":
 		arn = "arn:new"
 	case !c.known[arn]:
-		return nil, status.Error(codes.InvalidArgument, "ClientException: The referenced container instance was not found.")
+		return nil, status.Error(codes.NotFound, "The referenced container instance was not found.")
 	}
 	c.known[arn] = true
 	output, err := json.Marshal(ecs.RegisterContainerInstanceResponse{ContainerInstance: &ecs.ContainerInstance{ContainerInstanceArn: arn}})

@@ -349,6 +349,25 @@ func TestSession_HeartbeatsGoBothWaysAndSilenceEndsTheStream(t *testing.T) {
 	a.open(c)
 }
 
+func TestSession_AStreamLastsAsLongAsTheControlPlaneIsHeard(t *testing.T) {
+	c := newControlPlane(t)
+	a := newAgent(t, func(config *session.Config) {
+		config.Timing.Heartbeat = 50 * time.Millisecond
+		config.Timing.Silence = time.Second
+	}, c.address)
+	s := a.open(c)
+	began := time.Now()
+	for time.Since(began) < 2*time.Second { // the pace is the agent's: one answer to each heartbeat
+		next(s, (*agentv1.AgentMessage).GetHeartbeat)
+		s.send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Heartbeat{Heartbeat: &agentv1.Heartbeat{}}})
+	}
+	select {
+	case <-s.closed:
+		t.Error("the agent gave up a stream that was alive")
+	default:
+	}
+}
+
 func TestSession_ARefusalIsSaidClearlyAndNotRepeatedQuickly(t *testing.T) {
 	c := newControlPlane(t)
 	c.refuse = status.Error(codes.PermissionDenied, "certificate is not one of an agent")

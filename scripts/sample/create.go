@@ -42,7 +42,7 @@ func (d deployment) create(ctx context.Context) error {
 		})
 	case aws.ToString(service.TaskDefinition) != definition || service.DesiredCount != d.count:
 		fmt.Printf("It is there with %d tasks of %s; it is set to %d of %s.\n",
-			service.DesiredCount, aws.ToString(service.TaskDefinition), d.count, definition)
+			service.DesiredCount, lastPart(aws.ToString(service.TaskDefinition)), d.count, lastPart(definition))
 		_, err = d.client.UpdateService(ctx, &ecs.UpdateServiceInput{
 			Service: aws.String(d.service), TaskDefinition: aws.String(definition), DesiredCount: aws.Int32(d.count),
 		})

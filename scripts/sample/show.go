@@ -40,7 +40,7 @@ func (d deployment) print(out io.Writer, rows []row) error {
 		fmt.Fprintf(&text, "  %s\n", r.url)
 	}
 	fmt.Fprintf(&text, "\nTry next, with the AWS CLI (any credentials will do):\n\n")
-	fmt.Fprintf(&text, "  export AWS_REGION=%s AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s\n", d.region, accessKey, secretKey)
+	fmt.Fprintf(&text, "  export AWS_DEFAULT_REGION=%s AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s\n", d.region, accessKey, secretKey)
 	for _, command := range []string{
 		"list-tasks --service-name " + d.service,
 		"update-service --service " + d.service + " --desired-count 5",

@@ -46,7 +46,7 @@ func TestPrint_ShowsURLsThenCommandsThenTheTable(t *testing.T) {
 	rest := out.String()
 	for _, want := range []string{
 		"http://127.0.0.1:32768/",
-		"AWS_REGION=eu-west-1 AWS_ACCESS_KEY_ID=longshore AWS_SECRET_ACCESS_KEY=longshore",
+		"AWS_DEFAULT_REGION=eu-west-1 AWS_ACCESS_KEY_ID=longshore AWS_SECRET_ACCESS_KEY=longshore",
 		"aws --endpoint-url http://127.0.0.1:7470 ecs list-tasks --service-name web",
 		"aws --endpoint-url http://127.0.0.1:7470 ecs update-service --service web",
 		"aws --endpoint-url http://127.0.0.1:7470 ecs describe-services --services web",
