@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/longshore/longshore/controlplane/api/launch"
+	"github.com/longshore/longshore/controlplane/launch"
 	"github.com/longshore/longshore/proto/ecs"
 )
 

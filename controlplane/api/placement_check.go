@@ -1,7 +1,7 @@
 package api
 
 import (
-	"github.com/longshore/longshore/controlplane/api/launch"
+	"github.com/longshore/longshore/controlplane/launch"
 	"github.com/longshore/longshore/controlplane/placement"
 	"github.com/longshore/longshore/proto/ecs"
 )

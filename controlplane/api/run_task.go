@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/longshore/longshore/controlplane/api/launch"
+	"github.com/longshore/longshore/controlplane/launch"
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/placement"
 	"github.com/longshore/longshore/controlplane/store"
@@ -25,6 +25,13 @@ const (
 	// maxToken is what the present API allows; SDKs send UUIDs of 36.
 	maxToken = 64
 )
+
+// launched is what became of a RunTask or a StartTask.
+type launched struct {
+	cluster model.ClusterName
+	tasks   []*model.Task
+	failed  []placement.Failure
+}
 
 // runTask places and records tasks in one transaction, so that no two requests
 // can take the same room.
@@ -41,17 +48,14 @@ func (h *Handler) runTask(ctx context.Context, in *ecs.RunTaskRequest) (*ecs.Run
 	if err != nil {
 		return nil, err
 	}
-	source := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-	var tasks []*model.Task
-	var failed []placement.Failure
-	var cluster model.ClusterName
+	var l launched
 	err = h.store.Update(ctx, func(tx *store.Tx) error {
 		c, err := h.cluster(tx.Tables, in.Cluster)
 		if err != nil {
 			return err
 		}
-		cluster = c.Name
-		if tasks, err = tasksOfToken(tx, h.Owner, cluster, in.ClientToken, hash); err != nil || tasks != nil {
+		l.cluster = c.Name
+		if l.tasks, err = tasksOfToken(tx, h.Owner, c.Name, in.ClientToken, hash); err != nil || l.tasks != nil {
 			return err
 		}
 		order, err := h.standaloneOrder(tx, c.Name, in.TaskDefinition, standalone{
@@ -63,24 +67,28 @@ func (h *Handler) runTask(ctx context.Context, in *ecs.RunTaskRequest) (*ecs.Run
 		}
 		order.ClientToken, order.RequestHash = in.ClientToken, hash
 		order.Constraints, order.Strategies = in.PlacementConstraints, strategies
-		result := placement.Place(tx.Fleet(cluster), order.Request(count, source))
-		if result.NoInstances {
-			return invalid("No Container Instances were found in your cluster.")
-		}
-		now := h.Clock()
-		for _, a := range result.Assignments {
-			t := order.Task(model.NewTaskID(), model.InstanceID(a.InstanceID), now)
-			tx.PutTask(t)
-			tasks = append(tasks, t)
-		}
-		failed = result.Failures
-		return nil
+		return l.place(tx, order, count, h.Clock())
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := &ecs.RunTaskResponse{Tasks: h.startedShapes(tasks), Failures: h.placementFailures(cluster, failed)}
-	return out, nil
+	return &ecs.RunTaskResponse{Tasks: h.startedShapes(l.tasks), Failures: h.placementFailures(l.cluster, l.failed)}, nil
+}
+
+// place records as many of the tasks as fit, and why the next one does not.
+func (l *launched) place(tx *store.Tx, order *launch.Order, count int, now time.Time) error {
+	source := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	result := placement.Place(tx.Fleet(order.Cluster), order.Request(count, source))
+	if result.NoInstances {
+		return invalid("No Container Instances were found in your cluster.")
+	}
+	for _, a := range result.Assignments {
+		t := order.Task(model.NewTaskID(), model.InstanceID(a.InstanceID), now)
+		tx.PutTask(t)
+		l.tasks = append(l.tasks, t)
+	}
+	l.failed = result.Failures
+	return nil
 }
 
 // checkRunTask checks what a request says without looking at the cluster, and
@@ -231,49 +239,46 @@ func (h *Handler) startTask(ctx context.Context, in *ecs.StartTaskRequest) (*ecs
 	if err := checkLabels(in.Group, in.StartedBy, in.ReferenceId, in.Tags, in.PropagateTags); err != nil {
 		return nil, err
 	}
-	var tasks []*model.Task
-	var failed []placement.Failure
-	var cluster model.ClusterName
+	var l launched
 	err := h.store.Update(ctx, func(tx *store.Tx) error {
 		c, err := h.cluster(tx.Tables, in.Cluster)
 		if err != nil {
 			return err
 		}
-		cluster = c.Name
-		instances, err := h.eachInCluster(kindInstance, cluster, in.ContainerInstances, maxRun)
+		l.cluster = c.Name
+		instances, err := h.eachInCluster(kindInstance, c.Name, in.ContainerInstances, maxRun)
 		if err != nil {
 			return err
 		}
-		order, err := h.standaloneOrder(tx, cluster, in.TaskDefinition, standalone{
+		order, err := h.standaloneOrder(tx, c.Name, in.TaskDefinition, standalone{
 			group: in.Group, startedBy: in.StartedBy, overrides: in.Overrides,
 			tags: in.Tags, propagate: in.PropagateTags, managed: in.EnableECSManagedTags,
 		})
 		if err != nil {
 			return err
 		}
-		tasks, failed = startOn(tx, order, instances, h.Clock())
+		l.startOn(tx, order, instances, h.Clock())
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &ecs.StartTaskResponse{Tasks: h.startedShapes(tasks), Failures: h.placementFailures(cluster, failed)}, nil
+	return &ecs.StartTaskResponse{Tasks: h.startedShapes(l.tasks), Failures: h.placementFailures(l.cluster, l.failed)}, nil
 }
 
 // startOn records a task on each instance that takes it. Each task is seen by
 // the checks of the next, which may be for the same instance.
-func startOn(tx *store.Tx, order *launch.Order, instances []string, now time.Time) (tasks []*model.Task, failed []placement.Failure) {
+func (l *launched) startOn(tx *store.Tx, order *launch.Order, instances []string, now time.Time) {
 	request := order.Request(1, nil)
 	for _, id := range instances {
 		if failure, fits := placement.Explain(tx.Fleet(order.Cluster), request, id); !fits {
-			failed = append(failed, failure)
+			l.failed = append(l.failed, failure)
 			continue
 		}
 		t := order.Task(model.NewTaskID(), model.InstanceID(id), now)
 		tx.PutTask(t)
-		tasks = append(tasks, t)
+		l.tasks = append(l.tasks, t)
 	}
-	return tasks, failed
 }
 
 // placementFailures are the failures as the API answers them.

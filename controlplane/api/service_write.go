@@ -30,33 +30,44 @@ func (h *Handler) createService(ctx context.Context, in *ecs.CreateServiceReques
 		next.Cluster = c.Name
 		have, exists := tx.Service(next.Key())
 		if exists && store.ServiceLive(have) {
-			if in.ClientToken == "" || have.ClientToken != in.ClientToken || have.RequestHash != hash {
-				return invalid("Creation of service was not idempotent.")
-			}
 			service = have
-			return nil
-		}
-		d, err := h.runnable(tx.Tables, in.TaskDefinition)
-		if err != nil {
-			return err
-		}
-		if next.LaunchType, err = checkLaunchType(in.LaunchType, &d.Shape); err != nil {
-			return err
+			return sameCreation(have, wanted)
 		}
 		if exists {
 			tx.DeleteService(have) // the name is free again, and so is its event stream
 		}
-		next.CreatedAt = h.Clock()
-		next.Deployments = []model.Deployment{newDeployment(&next, d.Ref, next.CreatedAt)}
 		service = &next
-		tx.PutService(service)
-		return nil
+		return h.begin(tx, service, in)
 	})
 	if err != nil {
 		return nil, err
 	}
 	shape := h.serviceShape(h.store.View(), service, true)
 	return &ecs.CreateServiceResponse{Service: &shape}, nil
+}
+
+// sameCreation refuses to create a service that is there, but for a repetition of
+// the request that made it.
+func sameCreation(have, wanted *model.Service) error {
+	if wanted.ClientToken == "" || have.ClientToken != wanted.ClientToken || have.RequestHash != wanted.RequestHash {
+		return invalid("Creation of service was not idempotent.")
+	}
+	return nil
+}
+
+// begin records a new service with its first deployment.
+func (h *Handler) begin(tx *store.Tx, s *model.Service, in *ecs.CreateServiceRequest) error {
+	d, err := h.runnable(tx.Tables, in.TaskDefinition)
+	if err != nil {
+		return err
+	}
+	if s.LaunchType, err = checkLaunchType(in.LaunchType, &d.Shape); err != nil {
+		return err
+	}
+	s.CreatedAt = h.Clock()
+	s.Deployments = []model.Deployment{newDeployment(s, d.Ref, s.CreatedAt)}
+	tx.PutService(s)
+	return nil
 }
 
 // newDeployment begins a roll-out of a service; the loop carries it through.

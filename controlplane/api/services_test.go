@@ -229,6 +229,9 @@ func TestDeleteService_DrainsAndFreesTheName(t *testing.T) {
 	f := newFixture(t)
 	c, d := f.cluster("c"), f.definition("web")
 	first := f.service(c, "s", d, 2, nil)
+	f.update(func(tx *store.Tx) {
+		tx.PutEvent(&model.ServiceEvent{Service: model.ServiceKey{Cluster: "c", Name: "s"}, Sequence: 1, ID: model.NewUUID(), Message: "of the first"})
+	})
 	remove := func(force bool) (*awsecs.DeleteServiceOutput, error) {
 		return f.DeleteService(f.ctx, &awsecs.DeleteServiceInput{Cluster: &c, Service: aws.String("s"), Force: &force})
 	}

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/longshore/longshore/controlplane/api/launch"
+	"github.com/longshore/longshore/controlplane/launch"
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/store"
 	"github.com/longshore/longshore/proto/ecs"

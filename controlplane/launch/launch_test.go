@@ -7,7 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/longshore/longshore/controlplane/api/launch"
+	"github.com/longshore/longshore/controlplane/launch"
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/placement"
 	"github.com/longshore/longshore/proto/ecs"

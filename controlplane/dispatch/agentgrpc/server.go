@@ -83,7 +83,10 @@ func wireError(err error) error {
 	switch {
 	case errors.Is(err, dispatch.ErrUnknownInstance):
 		return status.Error(codes.NotFound, err.Error())
-	case errors.As(err, &refused):
+	case errors.As(err, &refused) && refused.Code == ecs.CodeClient:
+		// Of RegisterContainerInstance: the ARN is of no registered instance.
+		return status.Error(codes.NotFound, refused.Message)
+	case errors.As(err, &refused) && refused.Code != ecs.CodeServiceUnavailable:
 		return status.Error(codes.InvalidArgument, refused.Error())
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return status.FromContextError(err).Err()
