@@ -15,7 +15,8 @@ import (
 type Fixture struct {
 	Runtime runtime.Runtime
 	Images  Images
-	// HealthCheck finds a container of Images.Serve healthy, and soon.
+	// HealthCheck finds a container of Images.Serve or IgnoreStop healthy once it
+	// deals with signals, and soon.
 	HealthCheck runtime.HealthCheck
 }
 
@@ -162,6 +163,16 @@ func (c *conformance) run(spec runtime.Spec) string {
 	c.Helper()
 	id := c.create(spec)
 	c.start(id)
+	return id
+}
+
+// runReady is run for a program that is to get a signal: it waits until the
+// program has come so far that it deals with them.
+func (c *conformance) runReady(spec runtime.Spec) string {
+	c.Helper()
+	spec.HealthCheck = &c.HealthCheck
+	id := c.run(spec)
+	c.await(id, "healthy", func(seen runtime.Container) bool { return seen.Health == "healthy" })
 	return id
 }
 

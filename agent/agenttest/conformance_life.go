@@ -211,7 +211,7 @@ func (c *conformance) wantExit(id string, code int) {
 }
 
 func stopGraceful(c *conformance) {
-	id := c.run(c.spec("a", c.Images.Serve))
+	id := c.runReady(c.spec("a", c.Images.Serve))
 	if took := c.stop(id, grace); took >= grace {
 		c.Errorf("Stop() took %v", took)
 	}
@@ -220,7 +220,7 @@ func stopGraceful(c *conformance) {
 
 func stopKills(c *conformance) {
 	const short = 1500 * time.Millisecond
-	id := c.run(c.spec("a", c.Images.IgnoreStop))
+	id := c.runReady(c.spec("a", c.Images.IgnoreStop))
 	if took := c.stop(id, short); took < short {
 		c.Errorf("Stop() took %v, less than its grace of %v", took, short)
 	}
@@ -228,7 +228,7 @@ func stopKills(c *conformance) {
 }
 
 func stopWithoutGrace(c *conformance) {
-	id := c.run(c.spec("a", c.Images.IgnoreStop))
+	id := c.runReady(c.spec("a", c.Images.IgnoreStop))
 	c.stop(id, 0)
 	c.wantExit(id, killed)
 }
@@ -248,7 +248,7 @@ func stopNotRunning(c *conformance) {
 }
 
 func stopAtOnce(c *conformance) {
-	id := c.run(c.spec("a", c.Images.Serve))
+	id := c.runReady(c.spec("a", c.Images.Serve))
 	for _, err := range atOnce(4, func(int) error { return c.Runtime.Stop(c.ctx, id, grace) }) {
 		if err != nil {
 			c.Errorf("Stop() = %v", err)
@@ -258,7 +258,7 @@ func stopAtOnce(c *conformance) {
 }
 
 func stopAbandoned(c *conformance) {
-	id := c.run(c.spec("a", c.Images.IgnoreStop))
+	id := c.runReady(c.spec("a", c.Images.IgnoreStop))
 	ctx, cancel := context.WithTimeout(c.ctx, 100*time.Millisecond)
 	defer cancel()
 	if err := c.Runtime.Stop(ctx, id, time.Second); !errors.Is(err, context.DeadlineExceeded) {

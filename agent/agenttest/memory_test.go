@@ -15,7 +15,7 @@ func newFixture(*testing.T) Fixture {
 		NoCommand: "test/no-command", Missing: "test/missing",
 	}
 	m.AddImage(images.Serve, Program{Health: "healthy"})
-	m.AddImage(images.IgnoreStop, Program{IgnoresStop: true})
+	m.AddImage(images.IgnoreStop, Program{IgnoresStop: true, Health: "healthy"})
 	m.AddImage(images.Exit0, Program{ExitsAtOnce: true})
 	m.AddImage(images.Exit3, Program{ExitsAtOnce: true, ExitCode: 3})
 	m.AddImage(images.NoCommand, Program{StartError: "exec: no such file"})

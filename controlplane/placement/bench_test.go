@@ -3,6 +3,7 @@ package placement
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -124,16 +125,90 @@ func BenchmarkPlace(b *testing.B) {
 			for _, chain := range benchChains {
 				for _, way := range []string{atOnce, oneByOne, withClones} {
 					b.Run(fmt.Sprintf("fleet=%s/instances=%d/%s/%s", fleet, n, chain.name, way), func(b *testing.B) {
-						used := cpuTime(b)
-						for b.Loop() {
-							place(b, base, benchRequest(chain.strategies), way)
-						}
-						used = cpuTime(b) - used
-						b.ReportMetric(float64(b.N*benchTasks)/b.Elapsed().Seconds(), "tasks/s")
-						b.ReportMetric(float64(b.N*benchTasks)/used.Seconds(), "tasks/cpu-s")
+						measure(b, func() { place(b, base, benchRequest(chain.strategies), way) })
 					})
 				}
 			}
 		}
 	}
+}
+
+// BenchmarkPlaceConstrained puts 10,000 tasks where a fortieth of the instances have a
+// required attribute, where a third match an expression, and where they match it but it
+// says nothing of what it implies, which is the worst case of all.
+func BenchmarkPlaceConstrained(b *testing.B) {
+	isB := func(zone string, _ bool) bool { return zone == "zone-b" }
+	inB := func(v View) bool { return isB(v.Attribute(zoneAttribute)) }
+	constraints := []struct {
+		name       string
+		attributes []Attribute
+		memberOf   []Predicate
+	}{
+		{name: "attribute", attributes: []Attribute{{Name: "rack", Value: "7"}}},
+		{name: "memberOf", memberOf: []Predicate{{Match: inB, Where: []Condition{{zoneAttribute, isB}}}}},
+		{name: "memberOf-opaque", memberOf: []Predicate{{Match: inB}}},
+	}
+	for _, n := range []int{1_000, 5_000} {
+		base := benchFleet(n, false)
+		for _, c := range constraints {
+			b.Run(fmt.Sprintf("instances=%d/%s/%s", n, c.name, oneByOne), func(b *testing.B) {
+				measure(b, func() {
+					r := benchRequest([]Strategy{SpreadInstances()})
+					r.CPU, r.MemoryMiB = 16, 16
+					r.RequiredAttributes = append(r.RequiredAttributes[:3:3], c.attributes...)
+					r.MemberOf = c.memberOf
+					place(b, base, r, oneByOne)
+				})
+			})
+		}
+	}
+}
+
+// measure reports how many tasks are placed in a second on the clock and in one of the
+// processor's, given what places all.
+func measure(b *testing.B, placeAll func()) {
+	used := cpuTime(b)
+	for b.Loop() {
+		placeAll()
+	}
+	used = cpuTime(b) - used
+	b.ReportMetric(float64(b.N*benchTasks)/b.Elapsed().Seconds(), "tasks/s")
+	b.ReportMetric(float64(b.N*benchTasks)/used.Seconds(), "tasks/cpu-s")
+}
+
+// BenchmarkFleet_Memory is what 10,000 instances and 100,000 tasks of 1,000 groups
+// take, the strings of ids and attributes not counted.
+func BenchmarkFleet_Memory(b *testing.B) {
+	const instances, tasks, groups = 10_000, 100_000, 1_000
+	list := make([]Instance, instances)
+	for i := range list {
+		list[i] = benchInstance(i)
+	}
+	names := make([]string, groups)
+	for i := range names {
+		names[i] = "service:" + strconv.Itoa(i)
+	}
+	for b.Loop() {
+		before := heap()
+		f := NewFleet()
+		for _, in := range list {
+			f.PutInstance(in)
+		}
+		empty := heap()
+		rng := rand.New(rand.NewPCG(1, 1))
+		for range tasks {
+			f.AddTask(list[rng.IntN(instances)].ID, Use{CPU: 64, MemoryMiB: 64, Group: names[rng.IntN(groups)]})
+		}
+		full := heap()
+		b.ReportMetric(float64(empty-before)/instances, "B/instance")
+		b.ReportMetric(float64(full-empty)/tasks, "B/task")
+		runtime.KeepAlive(f)
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

@@ -30,6 +30,10 @@ type bitset struct {
 
 // find gives the position of the word with the index, or where it would go.
 func (s *bitset) find(index int) (int, bool) {
+	// In a set that has something of every word up to this one it is just there.
+	if index < len(s.words) && s.words[index].index == index {
+		return index, true
+	}
 	low, high := 0, len(s.words)
 	for low < high {
 		middle := int(uint(low+high) >> 1)
@@ -155,13 +159,13 @@ func (s *bitset) addTo(mask, scope []uint64) bool {
 	if s == nil {
 		return false
 	}
-	var any uint64
+	var found uint64
 	for _, w := range s.words {
 		both := w.bits & scope[w.index]
 		mask[w.index] |= both
-		any |= both
+		found |= both
 	}
-	return any != 0
+	return found != 0
 }
 
 // addRest adds to the mask what is in the scope and not in the set, and tells whether
@@ -171,16 +175,16 @@ func (s *bitset) addRest(mask, scope []uint64) bool {
 	if s != nil {
 		words = s.words
 	}
-	var any uint64
+	var found uint64
 	for i, w := range scope {
 		if len(words) > 0 && words[0].index == i {
 			w &^= words[0].bits
 			words = words[1:]
 		}
 		mask[i] |= w
-		any |= w
+		found |= w
 	}
-	return any != 0
+	return found != 0
 }
 
 // len is the number of slots in the set.
@@ -202,35 +206,18 @@ func (s *bitset) count(mask []uint64) int {
 	return n
 }
 
-// countShared is how many slots are in both sets and in the mask. It costs about
-// the words of the smaller set when they differ much in size.
+// countShared is how many slots are in both sets and in the mask. It looks up the words
+// of the smaller set in the larger one.
 func (s *bitset) countShared(other *bitset, mask []uint64) int {
 	if s == nil || other == nil {
 		return 0
 	}
-	small, large := s.words, other.words
-	if len(small) > len(large) {
-		small, large = large, small
-		other = s
+	if len(s.words) > len(other.words) {
+		s, other = other, s
 	}
 	n := 0
-	if len(small)*8 < len(large) {
-		for _, w := range small {
-			n += bits.OnesCount64(w.bits & other.at(w.index) & mask[w.index])
-		}
-		return n
-	}
-	for i, j := 0, 0; i < len(small) && j < len(large); {
-		a, b := small[i], large[j]
-		if a.index == b.index {
-			n += bits.OnesCount64(a.bits & b.bits & mask[a.index])
-		}
-		if a.index <= b.index {
-			i++
-		}
-		if b.index <= a.index {
-			j++
-		}
+	for _, w := range s.words {
+		n += bits.OnesCount64(w.bits & other.at(w.index) & mask[w.index])
 	}
 	return n
 }

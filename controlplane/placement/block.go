@@ -19,7 +19,7 @@ type amounts [resources]int64
 // block holds the instances of 64 slots. What they have left stands in columns, so
 // that a need is compared with 64 of them at a time. The eligible lanes are also kept
 // in the order of what they have left, so that the least that suffices is found
-// without a look at each, and whole blocks are passed over.
+// without a look at each; and most blocks are passed over for their ranges.
 type block struct {
 	owner *mark
 	// least and most are what the eligible lanes have left.
@@ -28,15 +28,18 @@ type block struct {
 	// left, then by number; what is behind them in order is of no meaning.
 	ranked int
 	order  [resources][wordBits]uint8
-	free   [resources][wordBits]int64
-	nodes  [wordBits]*node
+	// ranges has a bit for each range of amounts that an eligible lane is in, and richest
+	// the highest range by the other resource of any lane in it. They tell of most
+	// blocks that no lane will do.
+	ranges  [resources]uint64
+	richest [resources][wordBits]uint8
+	free    [resources][wordBits]int64
+	nodes   [wordBits]*node
 }
 
 func newBlock(owner *mark) *block {
 	b := &block{owner: owner}
-	for r := range b.order {
-		b.measure(r)
-	}
+	b.measure()
 	return b
 }
 
@@ -44,23 +47,24 @@ func (b *block) freeAt(lane int) amounts {
 	return amounts{b.free[cpu][lane], b.free[memory][lane]}
 }
 
-// setFree changes what an eligible lane has left of a resource.
-func (b *block) setFree(r, lane int, free int64) {
-	order := b.order[r][:b.ranked]
-	at := bytes.IndexByte(order, uint8(lane))
-	copy(order[at:], order[at+1:])
-	b.free[r][lane] = free
-	b.place(r, lane, b.ranked-1)
-	b.measure(r)
-}
-
 // enter makes a lane eligible.
 func (b *block) enter(lane int) {
-	b.ranked++
 	for r := range b.order {
-		b.place(r, lane, b.ranked-1)
-		b.measure(r)
+		free := b.free[r][lane]
+		at := b.firstWith(r, free, lane)
+		order := b.order[r][:b.ranked+1]
+		copy(order[at+1:], order[at:])
+		order[at] = uint8(lane)
+
+		in := rangeOf(free)
+		if b.ranges[r]>>in&1 == 0 {
+			b.ranges[r] |= 1 << in
+			b.richest[r][in] = 0
+		}
+		b.richest[r][in] = max(b.richest[r][in], b.otherRange(r, lane))
 	}
+	b.ranked++
+	b.measure()
 }
 
 // leave makes a lane not eligible.
@@ -69,26 +73,67 @@ func (b *block) leave(lane int) {
 		order := b.order[r][:b.ranked]
 		at := bytes.IndexByte(order, uint8(lane))
 		copy(order[at:], order[at+1:])
+		b.leaveRange(r, lane, order[:at], order[at:b.ranked-1])
 	}
 	b.ranked--
-	for r := range b.order {
-		b.measure(r)
+	b.measure()
+}
+
+// leaveRange brings up to date the range that a lane has left, given the lanes before
+// and after it in the order: the others in the range are next to where it was.
+func (b *block) leaveRange(r, lane int, before, after []uint8) {
+	in, gone := rangeOf(b.free[r][lane]), b.otherRange(r, lane)
+	richest, found := uint8(0), false
+	// note tells whether a further neighbour can change anything.
+	note := func(neighbour uint8) bool {
+		if rangeOf(b.free[r][neighbour]) != in {
+			return false
+		}
+		richest, found = max(richest, b.otherRange(r, int(neighbour))), true
+		return richest < b.richest[r][in] && gone == b.richest[r][in]
+	}
+	for i := len(before) - 1; i >= 0; i-- {
+		if !note(before[i]) {
+			break
+		}
+	}
+	for _, neighbour := range after {
+		if !note(neighbour) {
+			break
+		}
+	}
+	switch {
+	case !found:
+		b.ranges[r] &^= 1 << in
+	case b.richest[r][in] == gone:
+		b.richest[r][in] = richest
 	}
 }
 
-// place puts a lane where it belongs among so many others of an order.
-func (b *block) place(r, lane, others int) {
-	free := b.free[r][lane]
-	at := b.firstWith(r, others, free, lane)
-	order := b.order[r][:others+1]
-	copy(order[at+1:], order[at:])
-	order[at] = uint8(lane)
+// otherRange is the range that a lane is in by the other resource.
+func (b *block) otherRange(r, lane int) uint8 {
+	return uint8(rangeOf(b.free[resources-1-r][lane]))
 }
 
-// firstWith is the first place in an order of so many lanes that has at least so much
-// left and, if it has just that, at least the lane's number.
-func (b *block) firstWith(r, count int, free int64, lane int) int {
-	low, high := 0, count
+// rangeOf is the number, below 64, of the range that an amount is in: four ranges to
+// each doubling from 16 to a million, more and less are in the last and the first.
+func rangeOf(free int64) int {
+	if free < 16 {
+		return 0
+	}
+	digits := bits.Len64(uint64(free))
+	return min(wordBits-1, (digits-5)*4+int(free>>(digits-3))&3)
+}
+
+// rangesOf are the ranges that amounts from one to another, both included, are in.
+func rangesOf(from, to int64) uint64 {
+	return ^uint64(0) << rangeOf(from) & (^uint64(0) >> (wordBits - 1 - rangeOf(to)))
+}
+
+// firstWith is the first place in an order that has at least so much left and, if it
+// has just that, at least the lane's number.
+func (b *block) firstWith(r int, free int64, lane int) int {
+	low, high := 0, b.ranked
 	for low < high {
 		middle := int(uint(low+high) >> 1)
 		there := int(b.order[r][middle])
@@ -114,11 +159,13 @@ func (b *block) below(r int, free int64) int {
 	return n + int(bit(at < b.ranked)&bit(column[order[at]&wordMask] < free))
 }
 
-func (b *block) measure(r int) {
-	b.least[r], b.most[r] = math.MaxInt64, math.MinInt64
-	if b.ranked > 0 {
-		b.least[r] = b.free[r][b.order[r][0]]
-		b.most[r] = b.free[r][b.order[r][b.ranked-1]]
+func (b *block) measure() {
+	for r := range b.order {
+		b.least[r], b.most[r] = math.MaxInt64, math.MinInt64
+		if b.ranked > 0 {
+			b.least[r] = b.free[r][b.order[r][0]]
+			b.most[r] = b.free[r][b.order[r][b.ranked-1]]
+		}
 	}
 }
 
@@ -148,7 +195,7 @@ const fewLanes = 12
 // of the resource, if that is below the limit.
 func (b *block) tightest(r int, need amounts, lanes uint64, limit int64) (int, bool) {
 	other := resources - 1 - r
-	if b.least[r] >= limit || b.most[r] < need[r] || b.most[other] < need[other] {
+	if b.least[r] >= limit || b.most[other] < need[other] || !b.promises(r, need, limit) {
 		return 0, false
 	}
 	if bits.OnesCount64(lanes) <= fewLanes {
@@ -164,6 +211,18 @@ func (b *block) tightest(r int, need amounts, lanes uint64, limit int64) (int, b
 		}
 	}
 	return 0, false
+}
+
+// promises tells whether there may be a lane with what is needed and less than the
+// limit left of the resource.
+func (b *block) promises(r int, need amounts, limit int64) bool {
+	least := uint8(rangeOf(need[resources-1-r]))
+	for in := b.ranges[r] & rangesOf(need[r], limit-1); in != 0; in &= in - 1 {
+		if b.richest[r][bits.TrailingZeros64(in)] >= least {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *block) tightestOf(r int, need amounts, lanes uint64, limit int64) (int, bool) {

@@ -224,15 +224,18 @@ func (f *Fleet) RemoveTask(instanceID string, u Use) bool {
 
 // take lowers what is left in a slot.
 func (f *Fleet) take(b *block, slot int, taken amounts) {
+	if taken == (amounts{}) {
+		return
+	}
 	lane, eligible := slot&wordMask, f.eligible(slot)
-	for r, amount := range taken {
-		switch free := b.free[r][lane] - amount; {
-		case amount == 0:
-		case eligible:
-			b.setFree(r, lane, free)
-		default:
-			b.free[r][lane] = free
-		}
+	if eligible {
+		b.leave(lane)
+	}
+	for r := range taken {
+		b.free[r][lane] -= taken[r]
+	}
+	if eligible {
+		b.enter(lane)
 	}
 }
 

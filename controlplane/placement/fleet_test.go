@@ -147,12 +147,25 @@ func compareBlocks(f *Fleet) error {
 	for i, b := range f.blocks {
 		for r := range resources {
 			var want []uint8
+			var ranges uint64
+			var richest [wordBits]uint8
 			for slot := range members(f.masks.eligible[i : i+1]) {
 				want = append(want, uint8(slot))
+				in := rangeOf(b.free[r][slot])
+				ranges |= 1 << in
+				richest[in] = max(richest[in], b.otherRange(r, slot))
 			}
 			slices.SortStableFunc(want, func(x, y uint8) int { return cmp.Compare(b.free[r][x], b.free[r][y]) })
 			if got := b.order[r][:b.ranked]; !slices.Equal(got, want) {
 				return fmt.Errorf("block %d has the order %v by resource %d, want %v", i, got, r, want)
+			}
+			if b.ranges[r] != ranges {
+				return fmt.Errorf("block %d has the ranges %b, want %b", i, b.ranges[r], ranges)
+			}
+			for in, rich := range richest {
+				if ranges>>in&1 != 0 && b.richest[r][in] != rich {
+					return fmt.Errorf("block %d has range %d at %d, want %d", i, in, b.richest[r][in], rich)
+				}
 			}
 			if n := len(want); n > 0 && (b.least[r] != b.free[r][want[0]] || b.most[r] != b.free[r][want[n-1]]) {
 				return fmt.Errorf("block %d has least %v and most %v", i, b.least, b.most)
@@ -235,6 +248,29 @@ func TestClone_DoesNotSeeChangesOfTheOther(t *testing.T) {
 			checkFleet(t, f, models[i])
 		}
 	})
+}
+
+func TestClone_HasDevicesAndPortsOfItsOwn(t *testing.T) {
+	f := fleetOf(host("a", func(in *Instance) { in.GPUs = []string{"x", "y", "z"} }))
+	first := Use{GPUs: []string{"x"}, TCP: []uint16{80}, Group: "g"}
+	f.AddTask("a", first)
+	f.AddTask("a", Use{GPUs: []string{"y"}, TCP: []uint16{81}, Group: "h"})
+	clone := f.Clone()
+	clone.RemoveTask("a", first)
+	clone.AddTask("a", Use{GPUs: []string{"z"}, TCP: []uint16{82}, Group: "i"})
+	for _, test := range []struct {
+		fleet *Fleet
+		gpus  []string
+		ports []uint16
+	}{
+		{f, []string{"z"}, []uint16{80, 81}},
+		{clone, []string{"x"}, []uint16{81, 82}},
+	} {
+		v, _ := test.fleet.Instance("a")
+		if !slices.Equal(v.FreeGPUs(), test.gpus) || !slices.Equal(v.UsedTCP(), test.ports) {
+			t.Errorf("left are the devices %v, used the ports %v; want %v and %v", v.FreeGPUs(), v.UsedTCP(), test.gpus, test.ports)
+		}
+	}
 }
 
 // The race detector makes this a test: a clone is read, placed on and cloned by

@@ -98,6 +98,7 @@ var memberOf = map[string]struct {
 	match   func(View) bool
 	naive   func(m *naive, id string) bool
 	implies []Attribute
+	where   []Condition
 }{
 	"attribute:rack exists": {
 		match:   func(v View) bool { _, ok := v.Attribute("rack"); return ok },
@@ -107,6 +108,12 @@ var memberOf = map[string]struct {
 	"attribute:zone != b": {
 		match: func(v View) bool { z, _ := v.Attribute("zone"); return z != "b" },
 		naive: func(m *naive, id string) bool { return m.instances[id].Attributes["zone"] != "b" },
+		where: []Condition{{Attribute: "zone", Holds: func(value string, _ bool) bool { return value != "b" }}},
+	},
+	"attribute:rack !exists": {
+		match: func(v View) bool { _, ok := v.Attribute("rack"); return !ok },
+		naive: func(m *naive, id string) bool { _, ok := m.instances[id].Attributes["rack"]; return !ok },
+		where: []Condition{{Attribute: "rack", Holds: func(_ string, present bool) bool { return !present }}},
 	},
 	"runningTasksCount < 3": {
 		match: func(v View) bool { return v.Tasks() < 3 },

@@ -102,12 +102,12 @@ func (s *search) pickValue(scope []uint64, strategy int, attribute string) (int,
 	same, _ := s.masks(strategy)
 	for from := 0; from < len(values); {
 		clear(same)
-		any, tasks := false, values[from].tasks
+		found, tasks := false, values[from].tasks
 		for from < len(values) && values[from].tasks == tasks {
-			any = values[from].addTo(same, scope) || any
+			found = values[from].addTo(same, scope) || found
 			from++
 		}
-		if any {
+		if found {
 			if slot, ok := s.pick(same, strategy+1); ok {
 				return slot, true
 			}

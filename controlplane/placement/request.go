@@ -74,10 +74,20 @@ type Predicate struct {
 	Text string
 	// Match must depend on the view alone.
 	Match func(View) bool
-	// Implies are attributes that every instance which matches has. They are what
-	// keeps an expression from being asked of instances one by one; leaving them
-	// out changes nothing but the cost.
+	// Implies and Where are what every instance that matches meets: attributes that
+	// it has, and conditions on the value of an attribute. They keep the expression
+	// from being asked of instances one by one; leaving them out changes nothing but
+	// the cost.
 	Implies []Attribute
+	Where   []Condition
+}
+
+// Condition is a condition on one attribute. It is asked once per value that there is
+// in the fleet, and once for the lack of the attribute, so that an attribute in which
+// all instances differ is better left to Implies or Match.
+type Condition struct {
+	Attribute string
+	Holds     func(value string, present bool) bool
 }
 
 // Result is what became of a Request.

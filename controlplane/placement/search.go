@@ -48,6 +48,9 @@ func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
 	s.require(r.RequiredAttributes)
 	for i := range r.MemberOf {
 		s.require(r.MemberOf[i].Implies)
+		for _, c := range r.MemberOf[i].Where {
+			s.restrict(c)
+		}
 	}
 	for _, p := range hostPorts(r.TCP, r.UDP) {
 		taken, _ := x.ports.Get(p)
@@ -92,6 +95,22 @@ func (s *search) require(attributes []Attribute) {
 			holders.keepIn(s.candidates)
 		}
 	}
+}
+
+// restrict leaves the candidates that meet a condition.
+func (s *search) restrict(c Condition) {
+	meets := s.scratch.mask(strategyMasks)
+	clear(meets)
+	for _, v := range s.fleet.index.valuesOf(c.Attribute) {
+		if c.Holds(v.value, true) {
+			v.slots.addTo(meets, s.candidates)
+		}
+	}
+	if c.Holds("", false) {
+		carriers, _ := s.fleet.index.carriers.Get(c.Attribute)
+		carriers.addRest(meets, s.candidates)
+	}
+	copy(s.candidates, meets)
 }
 
 // passes tells whether a slot takes a task of the request, and remembers it.

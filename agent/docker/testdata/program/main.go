@@ -18,13 +18,12 @@ func main() {
 	}
 	switch os.Args[1] {
 	case "serve": // answers on port 8080, and ends with 0 on SIGTERM, with CODE on /exit/CODE
-		serve()
-	case "ignore-term": // runs until it is killed
-		ignored := make(chan os.Signal, 1)
-		signal.Notify(ignored, syscall.SIGTERM)
-		for range ignored {
-			fmt.Println("SIGTERM ignored")
-		}
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGTERM)
+		serve(stop)
+	case "ignore-term": // serves until it is killed
+		signal.Ignore(syscall.SIGTERM)
+		serve(nil)
 	case "ask": // ends with 0 if serve answers beside it
 		ask()
 	case "exit": // ends at once with the given code
@@ -34,9 +33,8 @@ func main() {
 	}
 }
 
-func serve() {
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM)
+// serve answers: who gets an answer knows that signals are dealt with as well.
+func serve(stop <-chan os.Signal) {
 	failed := make(chan error, 1)
 	go func() {
 		failed <- http.ListenAndServe(":8080", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
