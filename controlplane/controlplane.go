@@ -46,6 +46,10 @@ type Config struct {
 	HealthyAfter         time.Duration // time RUNNING after which a task without health check is healthy; default 2 s
 	StoppedTaskRetention time.Duration // how long STOPPED tasks are kept; default 1 h
 
+	MaxRequest int64   // size of an API request in bytes; default 8 MiB
+	APIRate    float64 // API requests a second of one caller; 0: no limit
+	APIBurst   int     // API requests of one caller at once, with APIRate
+
 	Logger *slog.Logger
 }
 
@@ -100,6 +104,9 @@ func New(ctx context.Context, cfg Config) (*ControlPlane, error) {
 		Store:         c.currentStore,
 		AgentEndpoint: func() string { return c.leaderAddresses().Agent },
 		Keys:          cfg.Keys,
+		MaxBody:       cfg.MaxRequest,
+		Rate:          cfg.APIRate,
+		Burst:         cfg.APIBurst,
 		Logger:        cfg.Logger,
 		Registry:      c.registry,
 	})

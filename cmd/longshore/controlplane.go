@@ -27,6 +27,9 @@ type controlPlaneFlags struct {
 	keys                        map[string]string
 	disconnect, replace, giveUp time.Duration
 	healthyAfter, retention     time.Duration
+	maxRequest                  int64
+	apiRate                     float64
+	apiBurst                    int
 }
 
 func (f *controlPlaneFlags) add(flags *pflag.FlagSet) {
@@ -41,6 +44,9 @@ func (f *controlPlaneFlags) add(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.giveUp, "agent-give-up-after", 10*time.Minute, "silence after which the tasks of an instance are STOPPED")
 	flags.DurationVar(&f.healthyAfter, "task-healthy-after", 2*time.Second, "time RUNNING after which a service task without a health check counts as healthy")
 	flags.DurationVar(&f.retention, "stopped-task-retention", time.Hour, "how long STOPPED tasks can be described")
+	flags.Int64Var(&f.maxRequest, "api-max-request-bytes", 8<<20, "size up to which requests of the API are taken")
+	flags.Float64Var(&f.apiRate, "api-rate", 5000, "API requests a second that one caller may send, 0 for no limit; without access keys all callers are one")
+	flags.IntVar(&f.apiBurst, "api-burst", 10000, "API requests that one caller may send at once")
 }
 
 func (f *controlPlaneFlags) addExternal(flags *pflag.FlagSet) {
@@ -67,6 +73,9 @@ func (f *controlPlaneFlags) config(dataDir string, log *slog.Logger) (controlpla
 		GiveUpAfter:          f.giveUp,
 		HealthyAfter:         f.healthyAfter,
 		StoppedTaskRetention: f.retention,
+		MaxRequest:           f.maxRequest,
+		APIRate:              f.apiRate,
+		APIBurst:             f.apiBurst,
 		Logger:               log,
 	}
 	var err error
@@ -75,6 +84,12 @@ func (f *controlPlaneFlags) config(dataDir string, log *slog.Logger) (controlpla
 	}
 	if f.region == "" || strings.ContainsAny(f.region, ": /") {
 		return cfg, fmt.Errorf("--region: %q is no name of a region", f.region)
+	}
+	if f.maxRequest < 1 {
+		return cfg, fmt.Errorf("--api-max-request-bytes: %d is not above 0", f.maxRequest)
+	}
+	if f.apiRate < 0 || f.apiRate > 0 && f.apiBurst < 1 {
+		return cfg, fmt.Errorf("--api-rate and --api-burst: %v requests a second and %d at once allow none", f.apiRate, f.apiBurst)
 	}
 	if cfg.AgentTLS, err = f.agentTLS.config(); err != nil {
 		return cfg, err

@@ -3,11 +3,16 @@ package api
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/store"
 	"github.com/longshore/longshore/proto/ecs"
 )
+
+// attachmentStatuses are those of a task's attachment, in the order in which they
+// are passed (ECS guide, task networking).
+var attachmentStatuses = []string{"PRECREATED", "CREATED", "ATTACHING", "ATTACHED", "DETACHING", "DETACHED", "DELETED", "FAILED"}
 
 // acknowledgment is what Submit* operations answer once a report is durable.
 const acknowledgment = "ACK"
@@ -66,6 +71,31 @@ func (h *Handler) submitContainerStateChange(ctx context.Context, in *ecs.Submit
 		return nil, err
 	}
 	return &ecs.SubmitContainerStateChangeResponse{Acknowledgment: acknowledgment}, nil
+}
+
+// submitAttachmentStateChanges acknowledges changes of attachments. Tasks have
+// none yet, as awsvpc is not supported, so each that is named is unknown.
+func (h *Handler) submitAttachmentStateChanges(_ context.Context, in *ecs.SubmitAttachmentStateChangesRequest) (*ecs.SubmitAttachmentStateChangesResponse, error) {
+	c, err := h.cluster(h.store.View(), in.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	if len(in.Attachments) == 0 {
+		return &ecs.SubmitAttachmentStateChangesResponse{Acknowledgment: acknowledgment}, nil
+	}
+	// No task has attachments before there is awsvpc: the first one is refused.
+	a := in.Attachments[0]
+	if !strings.HasPrefix(a.AttachmentArn, "arn:") {
+		return nil, invalid("attachmentArn must be an ARN, not %q.", clip(a.AttachmentArn))
+	}
+	id, err := h.inCluster(kindAttachment, c.Name, a.AttachmentArn)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(attachmentStatuses, a.Status) {
+		return nil, invalid("status %q is not one of an attachment.", clip(a.Status))
+	}
+	return nil, invalid("The referenced attachment %s was not found.", clip(id))
 }
 
 // report applies what an agent says of a task.

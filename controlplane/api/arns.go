@@ -16,6 +16,8 @@ const (
 	kindTask       = "task"
 	kindInstance   = "container-instance"
 	kindDefinition = "task-definition"
+	kindAttachment = "attachment"
+	kindProvider   = "capacity-provider"
 )
 
 func errClusterNotFound() error {

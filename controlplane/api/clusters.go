@@ -21,47 +21,57 @@ func (h *Handler) createCluster(ctx context.Context, in *ecs.CreateClusterReques
 	if !model.ValidName(name) {
 		return nil, invalid("Cluster name must be 1 to 255 letters, digits, hyphens and underscores, not %q.", clip(name))
 	}
-	if names := unhonoured(in, "clusterName", "tags", "settings"); len(names) > 0 {
+	if names := unhonoured(in, "clusterName", "tags", "settings", "configuration", "capacityProviders", "defaultCapacityProviderStrategy"); len(names) > 0 {
 		// CreateCluster cannot raise UnsupportedFeatureException.
 		return nil, invalid("Longshore does not support %v of a cluster yet.", names)
 	}
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
-	settings, err := clusterSettings(in.Settings)
+	configuration, err := clusterConfiguration(in.Configuration)
 	if err != nil {
 		return nil, err
 	}
 	var cluster *model.Cluster
 	err = h.store.Update(ctx, func(tx *store.Tx) error {
+		settings, err := clusterSettings(h.defaultSettings(tx.Tables), in.Settings)
+		if err != nil {
+			return err
+		}
 		have, ok := tx.Cluster(model.ClusterName(name))
 		if ok && have.Status == model.StatusActive {
 			cluster = have // as it is: creating it again changes nothing
 			return nil
 		}
-		cluster = h.newCluster(model.ClusterName(name))
-		cluster.Settings, cluster.Tags = settings, in.Tags
+		cluster = h.newCluster(tx.Tables, model.ClusterName(name))
+		cluster.Settings, cluster.Tags, cluster.Configuration = settings, in.Tags, configuration
+		if err := h.setCapacity(tx.Tables, cluster, in.CapacityProviders, in.DefaultCapacityProviderStrategy); err != nil {
+			return err
+		}
 		tx.PutCluster(cluster)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	shape := h.clusterShape(h.store.View(), cluster, []ecs.ClusterField{ecs.ClusterFieldSETTINGS, ecs.ClusterFieldTAGS})
+	shape := h.clusterShape(h.store.View(), cluster, shownAfterChange)
 	return &ecs.CreateClusterResponse{Cluster: &shape}, nil
 }
 
-func (h *Handler) newCluster(name model.ClusterName) *model.Cluster {
-	return &model.Cluster{Name: name, Status: model.StatusActive, CreatedAt: h.Clock(), Settings: defaultSettings()}
+func (h *Handler) newCluster(t *store.Tables, name model.ClusterName) *model.Cluster {
+	return &model.Cluster{Name: name, Status: model.StatusActive, CreatedAt: h.Clock(), Settings: h.defaultSettings(t)}
 }
 
-func defaultSettings() []ecs.ClusterSetting {
-	return []ecs.ClusterSetting{{Name: ecs.ClusterSettingNameContainerInsights, Value: "disabled"}}
+// defaultSettings are those of a new cluster: the caller's account setting says
+// what containerInsights is (PutAccountSetting, seed 000).
+func (h *Handler) defaultSettings(t *store.Tables) []ecs.ClusterSetting {
+	insights := insightsSetting()
+	return []ecs.ClusterSetting{{Name: ecs.ClusterSettingNameContainerInsights, Value: h.effective(t, &insights, h.principal())}}
 }
 
-// clusterSettings checks a request's settings and fills in the others.
-func clusterSettings(in []ecs.ClusterSetting) ([]ecs.ClusterSetting, error) {
-	settings := defaultSettings()
+// clusterSettings are a cluster's settings with what a request changes of them.
+func clusterSettings(have, in []ecs.ClusterSetting) ([]ecs.ClusterSetting, error) {
+	settings := slices.Clone(have)
 	for _, s := range in {
 		if s.Name != ecs.ClusterSettingNameContainerInsights {
 			return nil, invalid("The only cluster setting is containerInsights, not %q.", clip(string(s.Name)))
@@ -86,6 +96,7 @@ func (h *Handler) deleteCluster(ctx context.Context, in *ecs.DeleteClusterReques
 		}
 		next := *have
 		next.Status = model.StatusInactive
+		next.CapacityProviders, next.DefaultStrategy = nil, nil // free for other clusters
 		cluster = &next
 		tx.PutCluster(cluster)
 		return nil
@@ -93,7 +104,7 @@ func (h *Handler) deleteCluster(ctx context.Context, in *ecs.DeleteClusterReques
 	if err != nil {
 		return nil, err
 	}
-	shape := h.clusterShape(h.store.View(), cluster, []ecs.ClusterField{ecs.ClusterFieldSETTINGS, ecs.ClusterFieldTAGS})
+	shape := h.clusterShape(h.store.View(), cluster, shownAfterChange)
 	return &ecs.DeleteClusterResponse{Cluster: &shape}, nil
 }
 
@@ -101,11 +112,11 @@ func (h *Handler) deleteCluster(ctx context.Context, in *ecs.DeleteClusterReques
 func deletable(tx *store.Tx, c model.ClusterName) error {
 	counts := tx.Counts(c)
 	switch {
-	case counts.ActiveServices+counts.DrainingService > 0:
+	case counts.ActiveServices.Total()+counts.DrainingServices.Total() > 0:
 		return ecs.Errorf(ecs.CodeClusterContainsServices, "The Cluster cannot be deleted while Services are active.")
 	case counts.Instances > 0:
 		return ecs.Errorf(ecs.CodeClusterContainsContainerInstances, "The Cluster cannot be deleted while Container Instances are active or draining.")
-	case counts.RunningTasks+counts.PendingTasks > 0:
+	case counts.RunningTasks.Total()+counts.PendingTasks.Total() > 0:
 		return ecs.Errorf(ecs.CodeClusterContainsTasks, "The Cluster cannot be deleted while Tasks are active.")
 	}
 	return nil
@@ -160,14 +171,20 @@ func (h *Handler) clusterShape(t *store.Tables, c *model.Cluster, include []ecs.
 		ClusterName:                       string(c.Name),
 		Status:                            c.Status,
 		RegisteredContainerInstancesCount: counts.Instances,
-		RunningTasksCount:                 counts.RunningTasks,
-		PendingTasksCount:                 counts.PendingTasks,
-		ActiveServicesCount:               counts.ActiveServices,
+		RunningTasksCount:                 counts.RunningTasks.Total(),
+		PendingTasksCount:                 counts.PendingTasks.Total(),
+		ActiveServicesCount:               counts.ActiveServices.Total(),
 		Statistics:                        []ecs.KeyValuePair{},
 		Settings:                          []ecs.ClusterSetting{},
 		Tags:                              []ecs.Tag{},
-		CapacityProviders:                 []string{},
-		DefaultCapacityProviderStrategy:   []ecs.CapacityProviderStrategyItem{},
+		CapacityProviders:                 make([]string, len(c.CapacityProviders)),
+		DefaultCapacityProviderStrategy:   orEmpty(c.DefaultStrategy),
+	}
+	for i, p := range c.CapacityProviders {
+		shape.CapacityProviders[i] = string(p)
+	}
+	if asked(include, ecs.ClusterFieldCONFIGURATIONS) {
+		shape.Configuration = c.Configuration
 	}
 	if asked(include, ecs.ClusterFieldTAGS) {
 		shape.Tags = orEmpty(c.Tags)
@@ -176,7 +193,10 @@ func (h *Handler) clusterShape(t *store.Tables, c *model.Cluster, include []ecs.
 		shape.Settings = orEmpty(c.Settings)
 	}
 	if asked(include, ecs.ClusterFieldATTACHMENTS) {
-		shape.Attachments = []ecs.Attachment{} // those of capacity providers, of which there are none
+		shape.Attachments = []ecs.Attachment{} // scaling plans, which need somebody who starts machines
+		if len(c.CapacityProviders) > 0 {
+			shape.AttachmentsStatus = "UPDATE_COMPLETE" // an association takes effect at once
+		}
 	}
 	if asked(include, ecs.ClusterFieldSTATISTICS) {
 		shape.Statistics = statistics(counts)
@@ -184,22 +204,25 @@ func (h *Handler) clusterShape(t *store.Tables, c *model.Cluster, include []ecs.
 	return shape
 }
 
-// statistics are a cluster's counts by launch type. Whatever runs, runs on the
-// cluster's own instances; on Fargate there is nothing.
+// statistics are a cluster's counts by launch type.
 func statistics(c store.ClusterCounts) []ecs.KeyValuePair {
 	var out []ecs.KeyValuePair
 	for _, s := range []struct {
 		name  string
 		count int32
 	}{
-		{"runningEC2TasksCount", c.RunningTasks},
-		{"runningFargateTasksCount", 0},
-		{"pendingEC2TasksCount", c.PendingTasks},
-		{"pendingFargateTasksCount", 0},
-		{"activeEC2ServiceCount", c.ActiveServices},
-		{"activeFargateServiceCount", 0},
-		{"drainingEC2ServiceCount", c.DrainingService},
-		{"drainingFargateServiceCount", 0},
+		{"runningEC2TasksCount", c.RunningTasks.EC2},
+		{"runningFargateTasksCount", c.RunningTasks.Fargate},
+		{"pendingEC2TasksCount", c.PendingTasks.EC2},
+		{"pendingFargateTasksCount", c.PendingTasks.Fargate},
+		{"runningExternalTasksCount", c.RunningTasks.External},
+		{"pendingExternalTasksCount", c.PendingTasks.External},
+		{"activeEC2ServiceCount", c.ActiveServices.EC2},
+		{"activeFargateServiceCount", c.ActiveServices.Fargate},
+		{"drainingEC2ServiceCount", c.DrainingServices.EC2},
+		{"drainingFargateServiceCount", c.DrainingServices.Fargate},
+		{"activeExternalServiceCount", c.ActiveServices.External},
+		{"drainingExternalServiceCount", c.DrainingServices.External},
 	} {
 		value := strconv.Itoa(int(s.count))
 		out = append(out, ecs.KeyValuePair{Name: s.name, Value: &value})

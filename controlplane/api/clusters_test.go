@@ -34,7 +34,7 @@ func TestClusters_LiveFromCreateToDelete(t *testing.T) {
 		Clusters: []string{*created.ClusterArn},
 		Include:  []types.ClusterField{types.ClusterFieldTags, types.ClusterFieldSettings, types.ClusterFieldStatistics, types.ClusterFieldAttachments, types.ClusterFieldConfigurations},
 	}))(t).Clusters[0]
-	if len(full.Tags) != 1 || len(full.Settings) != 1 || len(full.Statistics) != 8 {
+	if len(full.Tags) != 1 || len(full.Settings) != 1 || len(full.Statistics) != 12 {
 		t.Errorf("everything was included, got %+v", full)
 	}
 	deleted := must(f.DeleteCluster(f.ctx, &awsecs.DeleteClusterInput{Cluster: aws.String("prod")}))(t).Cluster
@@ -79,7 +79,12 @@ func TestCreateCluster_Refuses(t *testing.T) {
 		"a long name":         {ClusterName: aws.String(strings.Repeat("x", 256))},
 		"a wrong setting":     {Settings: []types.ClusterSetting{{Name: types.ClusterSettingNameContainerInsights, Value: aws.String("maybe")}}},
 		"an unknown setting":  {Settings: []types.ClusterSetting{{Name: "other", Value: aws.String("enabled")}}},
-		"capacity providers":  {CapacityProviders: []string{"FARGATE"}},
+		"no such provider":    {CapacityProviders: []string{"nobody"}},
+		"a provider twice":    {CapacityProviders: []string{"FARGATE", "FARGATE"}},
+		"a strategy of none":  {DefaultCapacityProviderStrategy: []types.CapacityProviderStrategyItem{{CapacityProvider: aws.String("FARGATE")}}},
+		"service connect":     {ServiceConnectDefaults: &types.ClusterServiceConnectDefaultsRequest{Namespace: aws.String("n")}},
+		"managed storage":     {Configuration: &types.ClusterConfiguration{ManagedStorageConfiguration: &types.ManagedStorageConfiguration{KmsKeyId: aws.String("k")}}},
+		"logging to nowhere":  {Configuration: &types.ClusterConfiguration{ExecuteCommandConfiguration: &types.ExecuteCommandConfiguration{Logging: types.ExecuteCommandLoggingOverride}}},
 		"a tag twice":         {Tags: []types.Tag{{Key: aws.String("a")}, {Key: aws.String("a")}}},
 		"a reserved tag":      {Tags: []types.Tag{{Key: aws.String("AWS:x")}}},
 	} {

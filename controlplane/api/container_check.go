@@ -1,6 +1,7 @@
 package api
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -10,12 +11,19 @@ import (
 
 const (
 	maxImage  = 255 // characters
-	minMemory = 4   // MiB, below which Docker starts no container
-	maxPort   = 65535
+	minMemory = 4   // MiB (ContainerDefinition, seed 000)
+
+	minStartTimeout = 2 // seconds
+)
+
+var (
+	imageForm = regexp.MustCompile(`^[A-Za-z0-9_:./#@-]+$`)
+	// userForm is a name or id of a user, and perhaps of a group. Ids are not negative.
+	userForm = regexp.MustCompile(`^[^:\s-][^:\s]*(:[^:\s-][^:\s]*)?$`)
 )
 
 // checkContainer checks one container of a task definition by itself.
-func checkContainer(c *ecs.ContainerDefinition, mode ecs.NetworkMode, volumes map[string]bool) error {
+func checkContainer(c *ecs.ContainerDefinition, d *ecs.RegisterTaskDefinitionRequest, volumes map[string]bool) error {
 	switch {
 	case c.Name == "":
 		return refused("Container.name should not be null or empty.")
@@ -25,23 +33,30 @@ func checkContainer(c *ecs.ContainerDefinition, mode ecs.NetworkMode, volumes ma
 		return refused("Container.image should not be null or empty.")
 	case len(c.Image) > maxImage:
 		return wrong(c, "'image' is longer than %d characters.", maxImage)
-	}
-	if names := unhonoured(c, honouredOfContainer...); len(names) > 0 {
-		return refused("Longshore does not support %s of container '%s' yet.", strings.Join(names, ", "), c.Name)
-	}
-	if c.LinuxParameters != nil {
-		if names := unhonoured(c.LinuxParameters, honouredOfLinux...); len(names) > 0 {
-			return refused("Longshore does not support linuxParameters.%s of container '%s' yet.", strings.Join(names, ", linuxParameters."), c.Name)
-		}
+	case !imageForm.MatchString(c.Image):
+		return refused("Container.image contains invalid characters.")
+	case c.Memory == nil && c.MemoryReservation == nil && d.Memory == "":
+		return wrong(c, "At least one of 'memory' or 'memoryReservation' must be specified.")
 	}
 	for _, check := range []func() error{
 		func() error { return checkAmounts(c) },
-		func() error { return checkLinks(c, mode) },
-		func() error { return checkPorts(c, mode) },
+		func() error { return checkLinks(c, d.NetworkMode) },
+		func() error { return checkNames(c, d.NetworkMode) },
+		func() error { return checkPorts(c, d.NetworkMode) },
 		func() error { return checkEnvironment(c) },
+		func() error { return checkEnvironmentFiles(c) },
+		func() error { return checkSecrets(c, d) },
 		func() error { return checkMounts(c, volumes) },
 		func() error { return checkHealthCheck(c) },
-		func() error { return checkTimesAndLimits(c) },
+		func() error { return checkTimes(c) },
+		func() error { return checkUlimits(c) },
+		func() error { return checkLinux(c) },
+		func() error { return checkSystemControls(c, d.IpcMode) },
+		func() error { return checkSecurity(c) },
+		func() error { return checkRequirements(c) },
+		func() error { return checkRestarts(c) },
+		func() error { return checkLog(c) },
+		func() error { return checkFirelens(c) },
 	} {
 		if err := check(); err != nil {
 			return err
@@ -55,13 +70,12 @@ func wrong(c *ecs.ContainerDefinition, format string, args ...any) error {
 	return refused("Invalid setting for container '"+c.Name+"'. "+format, args...)
 }
 
-// checkAmounts holds for a definition and for one with overrides.
+// checkAmounts holds for a definition and for one with overrides. ECS's text asks
+// for more memory than memoryReservation; ECS itself takes as much, too.
 func checkAmounts(c *ecs.ContainerDefinition) error {
 	switch {
 	case c.Cpu < 0:
 		return wrong(c, "'cpu' must not be negative.")
-	case c.Memory == nil && c.MemoryReservation == nil:
-		return wrong(c, "At least one of 'memory' or 'memoryReservation' must be specified.")
 	case c.Memory != nil && *c.Memory < minMemory:
 		return wrong(c, "'memory' must be at least %d MiB.", minMemory)
 	case c.MemoryReservation != nil && *c.MemoryReservation < minMemory:
@@ -85,62 +99,50 @@ func checkLinks(c *ecs.ContainerDefinition, mode ecs.NetworkMode) error {
 	return nil
 }
 
-func checkPorts(c *ecs.ContainerDefinition, mode ecs.NetworkMode) error {
-	if len(c.PortMappings) > 0 && mode == ecs.NetworkModeNone {
-		return wrong(c, "Port mappings are not supported when networkMode=none.")
+// checkNames checks by which names a container knows itself and others, and as whom it runs.
+func checkNames(c *ecs.ContainerDefinition, mode ecs.NetworkMode) error {
+	awsvpc := mode == ecs.NetworkModeAwsvpc
+	switch {
+	case awsvpc && c.Hostname != "":
+		return wrong(c, "'hostname' is not supported when networkMode=awsvpc.")
+	case awsvpc && len(c.ExtraHosts) > 0:
+		return wrong(c, "Extra hosts are not supported when networkMode=awsvpc.")
+	case c.User != "" && !userForm.MatchString(c.User):
+		return wrong(c, "'user' has the form user, uid, user:group or uid:gid, not %q.", clip(c.User))
+	case c.RepositoryCredentials != nil && c.RepositoryCredentials.CredentialsParameter == "":
+		return wrong(c, "'repositoryCredentials' needs a credentialsParameter.")
 	}
-	for i := range c.PortMappings {
-		p := &c.PortMappings[i]
-		if names := unhonoured(p, honouredOfPort...); len(names) > 0 {
-			return refused("Longshore does not support %s in a port mapping of container '%s' yet.", strings.Join(names, ", "), c.Name)
-		}
-		switch {
-		case p.ContainerPort == nil || *p.ContainerPort < 1 || *p.ContainerPort > maxPort:
-			return wrong(c, "A port mapping needs a 'containerPort' from 1 to %d.", maxPort)
-		case p.HostPort != nil && (*p.HostPort < 0 || *p.HostPort > maxPort):
-			return wrong(c, "A port mapping's 'hostPort' must be from 0 to %d.", maxPort)
-		case mode == ecs.NetworkModeHost && hostPortOf(p, mode) != *p.ContainerPort:
-			return wrong(c, "When networkMode=host, the host ports and container ports in port mappings must match.")
+	for _, e := range c.ExtraHosts {
+		if e.Hostname == "" || e.IpAddress == "" || strings.ContainsAny(e.Hostname, ": ") {
+			return wrong(c, "An extra host needs a hostname and an ipAddress.")
 		}
 	}
 	return nil
 }
 
-// hostPortOf is the host port that a mapping fixes; 0 if the engine chooses.
-func hostPortOf(p *ecs.PortMapping, mode ecs.NetworkMode) int32 {
-	switch {
-	case p.HostPort != nil && *p.HostPort != 0:
-		return *p.HostPort
-	case mode == ecs.NetworkModeHost:
-		return *p.ContainerPort
-	}
-	return 0
-}
-
-func protocolOf(p *ecs.PortMapping) ecs.TransportProtocol {
-	if p.Protocol == "" {
-		return ecs.TransportProtocolTcp
-	}
-	return p.Protocol
-}
-
 func checkEnvironment(c *ecs.ContainerDefinition) error {
 	for _, e := range c.Environment {
-		if e.Name == "" || strings.ContainsAny(e.Name, "=\x00") {
+		if !variableName(e.Name) {
 			return wrong(c, "An environment variable needs a name without '=', not %q.", clip(e.Name))
 		}
 	}
 	return nil
 }
 
+func variableName(s string) bool { return s != "" && !strings.ContainsAny(s, "=\x00") }
+
 func checkMounts(c *ecs.ContainerDefinition, volumes map[string]bool) error {
+	taken := map[string]bool{}
 	for _, m := range c.MountPoints {
 		switch {
 		case !volumes[m.SourceVolume]:
 			return refused("Unknown volume '%s' in the mountPoints of container '%s'.", clip(m.SourceVolume), c.Name)
-		case !strings.HasPrefix(m.ContainerPath, "/"):
+		case !absolute(m.ContainerPath):
 			return wrong(c, "The 'containerPath' of a mount point must begin with /, not %q.", clip(m.ContainerPath))
+		case taken[m.ContainerPath]:
+			return wrong(c, "Two volumes are mounted at %q.", clip(m.ContainerPath))
 		}
+		taken[m.ContainerPath] = true
 	}
 	return nil
 }
@@ -168,27 +170,12 @@ func checkHealthCheck(c *ecs.ContainerDefinition) error {
 	return nil
 }
 
-func checkTimesAndLimits(c *ecs.ContainerDefinition) error {
-	if c.StartTimeout != nil && *c.StartTimeout < 2 {
-		return wrong(c, "'startTimeout' must be at least 2 seconds.")
+func checkTimes(c *ecs.ContainerDefinition) error {
+	if c.StartTimeout != nil && *c.StartTimeout < minStartTimeout {
+		return wrong(c, "'startTimeout' must be at least %d seconds.", minStartTimeout)
 	}
 	if c.StopTimeout != nil && *c.StopTimeout < 0 {
 		return wrong(c, "'stopTimeout' must not be negative.")
-	}
-	seen := map[ecs.UlimitName]bool{}
-	for _, u := range c.Ulimits {
-		switch {
-		case u.SoftLimit > u.HardLimit && u.HardLimit != -1, u.SoftLimit == -1 && u.HardLimit != -1:
-			return wrong(c, "The soft limit of ulimit %s must not be above the hard one.", u.Name)
-		case seen[u.Name]:
-			return wrong(c, "The ulimit %s is given twice.", u.Name)
-		}
-		seen[u.Name] = true
-	}
-	for _, e := range c.ExtraHosts {
-		if e.Hostname == "" || e.IpAddress == "" || strings.ContainsAny(e.Hostname, ": ") {
-			return wrong(c, "An extra host needs a hostname and an ipAddress.")
-		}
 	}
 	return nil
 }

@@ -1,228 +1,171 @@
 package api
 
 import (
-	"slices"
+	"regexp"
 	"strings"
 
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/proto/ecs"
 )
 
-// Members of task definitions that are honoured. The others are refused by name:
-// none is accepted and ignored. docs/compatibility.md has a row for each.
-var (
-	honouredOfTask = []string{
-		"family", "networkMode", "containerDefinitions", "volumes", "requiresCompatibilities",
-		"executionRoleArn", "runtimePlatform", "tags",
-	}
-	honouredOfContainer = []string{
-		"name", "image", "cpu", "memory", "memoryReservation", "links", "portMappings", "essential",
-		"entryPoint", "command", "environment", "mountPoints", "volumesFrom", "dependsOn", "startTimeout",
-		"stopTimeout", "hostname", "user", "workingDirectory", "privileged", "readonlyRootFilesystem",
-		"dnsServers", "dnsSearchDomains", "extraHosts", "dockerSecurityOptions", "interactive",
-		"pseudoTerminal", "dockerLabels", "ulimits", "healthCheck", "linuxParameters",
-	}
-	honouredOfPort   = []string{"containerPort", "hostPort", "protocol", "name"}
-	honouredOfVolume = []string{"name", "host"}
-	honouredOfLinux  = []string{"initProcessEnabled"}
+const (
+	maxContainers            = 10 // of a task definition (ECS quotas)
+	maxDefinitionConstraints = 10 // of a task, those given at run time included (RegisterTaskDefinition, seed 000)
+	maxExpression            = 2000
 )
 
-const maxContainers = 10 // of a task definition (ECS quotas)
-
-// checkDefinition refuses a task definition that could not run as it says. All
-// refusals are ClientExceptions, as RegisterTaskDefinition's are.
+// checkDefinition refuses a task definition that ECS would refuse, and then one
+// that asks for what Longshore does not do yet: whoever reads the refusal is to
+// know whether the definition is wrong or ahead of its time. All refusals are
+// ClientExceptions, as RegisterTaskDefinition's are. The task's cpu and memory
+// are rewritten in place to the plain numbers that ECS answers.
 func checkDefinition(in *ecs.RegisterTaskDefinitionRequest) error {
+	for _, check := range []func(*ecs.RegisterTaskDefinitionRequest) error{
+		checkFamily,
+		normaliseSize,
+		checkPlatforms,
+		checkVolumes,
+		checkContainers,
+		checkSums,
+		checkConstraintsOfDefinition,
+		checkProxy,
+		checkAccelerators,
+		checkUnsupported,
+	} {
+		if err := check(in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkFamily(in *ecs.RegisterTaskDefinitionRequest) error {
 	if !model.ValidName(in.Family) {
 		return refused("Family must be 1 to 255 letters, digits, hyphens and underscores, not %q.", clip(in.Family))
 	}
-	if err := checkFargate(in); err != nil {
-		return err
+	for _, role := range []string{in.TaskRoleArn, in.ExecutionRoleArn} {
+		if role != "" && !roleForm.MatchString(role) {
+			return refused("Role is not valid: %s", clip(role))
+		}
 	}
-	if names := unhonoured(in, honouredOfTask...); len(names) > 0 {
-		return refused("Longshore does not support %s of a task definition yet.", strings.Join(names, ", "))
-	}
-	if in.NetworkMode == ecs.NetworkModeAwsvpc {
-		return refused("Longshore does not support the network mode awsvpc yet.")
-	}
-	if err := checkPlatform(in.RuntimePlatform); err != nil {
-		return err
-	}
-	volumes, err := checkVolumes(in.Volumes)
-	if err != nil {
-		return err
-	}
+	return nil
+}
+
+// roleForm is the name of an IAM role or its ARN, perhaps with a path.
+var roleForm = regexp.MustCompile(`^(arn:aws[a-z-]*:iam::[0-9]{12}:role/([!-~]+/)?)?[A-Za-z0-9_+=,.@-]{1,64}$`)
+
+func checkContainers(in *ecs.RegisterTaskDefinitionRequest) error {
 	if len(in.ContainerDefinitions) == 0 || len(in.ContainerDefinitions) > maxContainers {
 		return refused("A task definition has 1 to %d containers, not %d.", maxContainers, len(in.ContainerDefinitions))
 	}
+	volumes := make(map[string]bool, len(in.Volumes))
+	for i := range in.Volumes {
+		volumes[in.Volumes[i].Name] = true
+	}
 	for i := range in.ContainerDefinitions {
-		if err := checkContainer(&in.ContainerDefinitions[i], in.NetworkMode, volumes); err != nil {
+		if err := checkContainer(&in.ContainerDefinitions[i], in, volumes); err != nil {
 			return err
 		}
 	}
 	return checkTogether(in.ContainerDefinitions, in.NetworkMode)
 }
 
-// checkFargate gives the reasons that ECS gives, before the one that is ours.
-func checkFargate(in *ecs.RegisterTaskDefinitionRequest) error {
-	if slices.Contains(in.RequiresCompatibilities, ecs.CompatibilityMANAGEDINSTANCES) {
-		return refused("Longshore does not support the compatibility MANAGED_INSTANCES yet.")
+func checkConstraintsOfDefinition(in *ecs.RegisterTaskDefinitionRequest) error {
+	if len(in.PlacementConstraints) > maxDefinitionConstraints {
+		return refused("A task definition has at most %d placement constraints, not %d.", maxDefinitionConstraints, len(in.PlacementConstraints))
 	}
-	if !slices.Contains(in.RequiresCompatibilities, ecs.CompatibilityFARGATE) {
-		return nil
-	}
-	switch {
-	case in.Cpu == "":
-		return refused("Fargate requires that 'cpu' be defined at the task level.")
-	case in.Memory == "":
-		return refused("Fargate requires that 'memory' be defined at the task level.")
-	case in.NetworkMode != ecs.NetworkModeAwsvpc:
-		return refused("Fargate only supports network mode 'awsvpc'.")
-	}
-	return refused("Longshore does not support the compatibility FARGATE yet.")
-}
-
-func checkPlatform(p *ecs.RuntimePlatform) error {
-	if p == nil || p.OperatingSystemFamily == "" || p.OperatingSystemFamily == ecs.OSFamilyLINUX {
-		return nil
-	}
-	return refused("Longshore runs tasks on LINUX only, not on %s.", p.OperatingSystemFamily)
-}
-
-// checkVolumes returns the names of the task's volumes.
-func checkVolumes(in []ecs.Volume) (map[string]bool, error) {
-	names := map[string]bool{}
-	for i := range in {
-		v := &in[i]
-		if !model.ValidName(v.Name) {
-			return nil, refused("Volume name must be 1 to 255 letters, digits, hyphens and underscores, not %q.", clip(v.Name))
-		}
-		if names[v.Name] {
-			return nil, refused("Duplicate volume name '%s'.", v.Name)
-		}
-		names[v.Name] = true
-		if unknown := unhonoured(v, honouredOfVolume...); len(unknown) > 0 {
-			return nil, refused("Longshore does not support %s of volume '%s' yet.", strings.Join(unknown, ", "), v.Name)
-		}
-		if v.Host != nil && v.Host.SourcePath != "" && !strings.HasPrefix(v.Host.SourcePath, "/") {
-			return nil, refused("The host path of volume '%s' must begin with /.", v.Name)
-		}
-	}
-	return names, nil
-}
-
-// checkTogether checks what concerns the containers of a task with one another.
-func checkTogether(containers []ecs.ContainerDefinition, mode ecs.NetworkMode) error {
-	byName := make(map[string]*ecs.ContainerDefinition, len(containers))
-	essential := false
-	for i := range containers {
-		c := &containers[i]
-		if byName[c.Name] != nil {
-			return refused("Duplicate container name '%s' in the task definition.", c.Name)
-		}
-		byName[c.Name] = c
-		essential = essential || isEssential(c)
-	}
-	if !essential {
-		return refused("At least one container of the task definition must be essential.")
-	}
-	for i := range containers {
-		if err := checkReferences(&containers[i], byName); err != nil {
-			return err
-		}
-	}
-	if err := checkCircles(containers); err != nil {
-		return err
-	}
-	return checkHostPorts(containers, mode)
-}
-
-func isEssential(c *ecs.ContainerDefinition) bool { return c.Essential == nil || *c.Essential }
-
-// checkReferences checks that what a container names is there.
-func checkReferences(c *ecs.ContainerDefinition, byName map[string]*ecs.ContainerDefinition) error {
-	for _, l := range c.Links {
-		if name, _, _ := strings.Cut(l, ":"); byName[name] == nil {
-			return refused("Container '%s' links to '%s', which is not in the task definition.", c.Name, clip(name))
-		}
-	}
-	for _, v := range c.VolumesFrom {
-		if byName[v.SourceContainer] == nil {
-			return refused("Container '%s' mounts volumes from '%s', which is not in the task definition.", c.Name, clip(v.SourceContainer))
-		}
-	}
-	for _, d := range c.DependsOn {
-		on := byName[d.ContainerName]
+	for _, c := range in.PlacementConstraints {
 		switch {
-		case on == nil:
-			return refused("Cannot depend on container + '%s' because it does not exist", clip(d.ContainerName))
-		case d.Condition == ecs.ContainerConditionHEALTHY && on.HealthCheck == nil:
-			return refused("Container '%s' waits until '%s' is HEALTHY, which has no health check.", c.Name, on.Name)
-		case (d.Condition == ecs.ContainerConditionSUCCESS || d.Condition == ecs.ContainerConditionCOMPLETE) && isEssential(on):
-			return refused("A dependency container with SUCCESS or COMPLETE condition cannot be an essential container")
+		case c.Type != ecs.TaskDefinitionPlacementConstraintTypeMemberOf:
+			return refused("A placement constraint of a task definition needs the type memberOf.")
+		case strings.TrimSpace(c.Expression) == "":
+			return refused("The placement constraint memberOf needs an expression.")
+		case len(c.Expression) > maxExpression:
+			return refused("The expression of a placement constraint is longer than %d characters.", maxExpression)
 		}
 	}
 	return nil
 }
 
-// checkCircles refuses containers that wait for one another: by a link, by
-// volumesFrom or by dependsOn, which all order the start.
-func checkCircles(containers []ecs.ContainerDefinition) error {
-	waits := make(map[string][]string, len(containers))
-	for i := range containers {
-		c := &containers[i]
-		for _, l := range c.Links {
-			name, _, _ := strings.Cut(l, ":")
-			waits[c.Name] = append(waits[c.Name], name)
+// Properties of an App Mesh proxy (proxyConfiguration, seed 000). One of the two
+// that name the proxy's own user is enough.
+var (
+	proxyNeeds = []string{"AppPorts", "ProxyIngressPort", "ProxyEgressPort"}
+	proxyUsers = []string{"IgnoredUID", "IgnoredGID"}
+	proxyMay   = []string{"EgressIgnoredPorts", "EgressIgnoredIPs"}
+)
+
+func checkProxy(in *ecs.RegisterTaskDefinitionRequest) error {
+	p := in.ProxyConfiguration
+	if p == nil {
+		return nil
+	}
+	if in.NetworkMode != ecs.NetworkModeAwsvpc {
+		return refused("A proxyConfiguration is only supported when networkMode=awsvpc.")
+	}
+	found := false
+	for i := range in.ContainerDefinitions {
+		found = found || in.ContainerDefinitions[i].Name == p.ContainerName
+	}
+	if !found {
+		return refused("The proxyConfiguration names the container '%s', which is not in the task definition.", clip(p.ContainerName))
+	}
+	given := map[string]string{}
+	for _, kv := range p.Properties {
+		if !oneOf(kv.Name, proxyNeeds, proxyUsers, proxyMay) {
+			return refused("The proxyConfiguration has no property %q.", clip(kv.Name))
 		}
-		for _, v := range c.VolumesFrom {
-			waits[c.Name] = append(waits[c.Name], v.SourceContainer)
-		}
-		for _, d := range c.DependsOn {
-			waits[c.Name] = append(waits[c.Name], d.ContainerName)
+		if kv.Value != nil {
+			given[kv.Name] = *kv.Value
 		}
 	}
-	const onPath, done = 1, 2
-	state := map[string]int{}
-	var circle func(name string) bool
-	circle = func(name string) bool {
-		switch state[name] {
-		case onPath:
-			return true
-		case done:
-			return false
+	for _, name := range proxyNeeds {
+		if given[name] == "" {
+			return refused("The proxyConfiguration needs the property %s.", name)
 		}
-		state[name] = onPath
-		if slices.ContainsFunc(waits[name], circle) {
-			return true
-		}
-		state[name] = done
-		return false
 	}
-	for i := range containers {
-		if circle(containers[i].Name) {
-			return refused("Container links, volumesFrom and dependsOn should not have a cycle; there is one through '%s'.", containers[i].Name)
-		}
+	if given[proxyUsers[0]] == "" && given[proxyUsers[1]] == "" {
+		return refused("The proxyConfiguration needs the property %s or %s.", proxyUsers[0], proxyUsers[1])
 	}
 	return nil
 }
 
-// checkHostPorts refuses two containers that want the same port of the host.
-func checkHostPorts(containers []ecs.ContainerDefinition, mode ecs.NetworkMode) error {
-	type binding struct {
-		protocol ecs.TransportProtocol
-		port     int32
+func oneOf(s string, lists ...[]string) bool {
+	for _, list := range lists {
+		for _, l := range list {
+			if l == s {
+				return true
+			}
+		}
 	}
-	taken := map[binding]string{}
-	for i := range containers {
-		for _, p := range containers[i].PortMappings {
-			b := binding{protocolOf(&p), hostPortOf(&p, mode)}
-			if b.port == 0 {
+	return false
+}
+
+// checkAccelerators checks that accelerators and the containers that want them
+// name each other.
+func checkAccelerators(in *ecs.RegisterTaskDefinitionRequest) error {
+	wanted := map[string]bool{}
+	for _, a := range in.InferenceAccelerators {
+		if _, twice := wanted[a.DeviceName]; twice {
+			return refused("Duplicate inference accelerator '%s'.", clip(a.DeviceName))
+		}
+		wanted[a.DeviceName] = false
+	}
+	for i := range in.ContainerDefinitions {
+		c := &in.ContainerDefinitions[i]
+		for _, r := range c.ResourceRequirements {
+			if r.Type != ecs.ResourceTypeInferenceAccelerator {
 				continue
 			}
-			if by, twice := taken[b]; twice {
-				return refused("Containers '%s' and '%s' both map %s host port %d.", by, containers[i].Name, b.protocol, b.port)
+			if _, known := wanted[r.Value]; !known {
+				return wrong(c, "The inference accelerator '%s' is not in the task definition.", clip(r.Value))
 			}
-			taken[b] = containers[i].Name
+			wanted[r.Value] = true
+		}
+	}
+	for _, a := range in.InferenceAccelerators {
+		if !wanted[a.DeviceName] {
+			return refused("No container requires the inference accelerator '%s'.", clip(a.DeviceName))
 		}
 	}
 	return nil

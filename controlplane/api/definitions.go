@@ -114,7 +114,7 @@ func (h *Handler) listTaskDefinitions(_ context.Context, in *ecs.ListTaskDefinit
 	out := &ecs.ListTaskDefinitionsResponse{}
 	out.TaskDefinitionArns, out.NextToken = fill(p, definitionsFrom(h.store.View(), in.FamilyPrefix, status, descending, p.after),
 		func(d *model.Definition) string { return d.Ref.String() },
-		func(d *model.Definition) (string, bool) { return h.Owner.DefinitionARN(d.Ref), d.Status == status })
+		func(d *model.Definition) (string, bool) { return h.Owner.DefinitionARN(d.Ref), true })
 	return out, nil
 }
 
@@ -131,7 +131,7 @@ func definitionsFrom(t *store.Tables, family string, status ecs.TaskDefinitionSt
 	if after != "" {
 		from = parseRef(after)
 	}
-	all := t.Definitions(status == ecs.TaskDefinitionStatusACTIVE, from, descending)
+	all := t.Definitions(status, from, descending)
 	if family == "" {
 		return all
 	}
@@ -174,6 +174,7 @@ func (h *Handler) listTaskDefinitionFamilies(_ context.Context, in *ecs.ListTask
 			_, active := view.LatestActive(f.Name)
 			shown := in.Status == "" || in.Status == ecs.TaskDefinitionFamilyStatusALL ||
 				active == (in.Status == ecs.TaskDefinitionFamilyStatusACTIVE)
+			shown = shown && view.HasRevisions(f.Name) // the name of a family is kept when all of it is deleted
 			return string(f.Name), shown
 		})
 	return out, nil

@@ -193,13 +193,13 @@ func TestRegisterTaskDefinition_Refuses(t *testing.T) {
 		"a task role":            {func(in *registering) { in.TaskRoleArn = aws.String("r") }, "~taskRoleArn"},
 		"a placement constraint": {func(in *registering) {
 			in.PlacementConstraints = []types.TaskDefinitionPlacementConstraint{{Type: types.TaskDefinitionPlacementConstraintTypeMemberOf}}
-		}, "~placementConstraints"},
+		}, "The placement constraint memberOf needs an expression."},
 		"Windows": {func(in *registering) {
 			in.RuntimePlatform = &types.RuntimePlatform{OperatingSystemFamily: types.OSFamilyWindowsServer2022Core}
 		}, "~LINUX only"},
 		"secrets": {of(func(c *types.ContainerDefinition) {
 			c.Secrets = []types.Secret{{Name: aws.String("a"), ValueFrom: aws.String("b")}}
-		}), "~secrets of container 'main'"},
+		}), "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'."},
 		"a log driver": {of(func(c *types.ContainerDefinition) {
 			c.LogConfiguration = &types.LogConfiguration{LogDriver: types.LogDriverJsonFile}
 		}), "~logConfiguration"},

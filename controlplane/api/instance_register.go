@@ -76,7 +76,7 @@ func (h *Handler) clusterForRegistration(tx *store.Tx, nameOrARN string) (model.
 	switch {
 	case ok && c.Status == model.StatusActive:
 	case name == model.DefaultCluster:
-		tx.PutCluster(h.newCluster(name))
+		tx.PutCluster(h.newCluster(tx.Tables, name))
 	default:
 		return "", errClusterNotFound()
 	}
@@ -119,8 +119,7 @@ func mergeAttributes(have, said []ecs.Attribute) []ecs.Attribute {
 		out = append(out, ecs.Attribute{Name: a.Name, Value: a.Value})
 	}
 	for _, a := range have {
-		builtIn := strings.HasPrefix(a.Name, "ecs.") || strings.HasPrefix(a.Name, "com.amazonaws.ecs.")
-		if !builtIn && !named[a.Name] {
+		if !builtInAttribute(a.Name) && !named[a.Name] {
 			out = append(out, a)
 		}
 	}

@@ -144,6 +144,7 @@ func (h *Handler) instanceShape(t *store.Tables, i *model.Instance, tags bool) e
 	shape := ecs.ContainerInstance{
 		ContainerInstanceArn: h.Owner.InstanceARN(i.Cluster, i.ID),
 		Ec2InstanceId:        i.EC2InstanceID,
+		CapacityProviderName: string(providerOf(t, i)),
 		Version:              i.Version,
 		VersionInfo:          i.VersionInfo,
 		RegisteredResources:  orEmpty(i.Resources),

@@ -16,10 +16,20 @@ func operations() []operation {
 		op("DescribeClusters", (*Handler).describeClusters),
 		op("ListClusters", (*Handler).listClusters),
 
+		op("UpdateCluster", (*Handler).updateCluster),
+		op("UpdateClusterSettings", (*Handler).updateClusterSettings),
+		op("PutClusterCapacityProviders", (*Handler).putClusterCapacityProviders),
+
+		op("CreateCapacityProvider", (*Handler).createCapacityProvider),
+		op("UpdateCapacityProvider", (*Handler).updateCapacityProvider),
+		op("DeleteCapacityProvider", (*Handler).deleteCapacityProvider),
+		op("DescribeCapacityProviders", (*Handler).describeCapacityProviders),
+
 		op("RegisterTaskDefinition", (*Handler).registerTaskDefinition).refusing(ecs.CodeClient),
 		op("DeregisterTaskDefinition", (*Handler).deregisterTaskDefinition).refusing(ecs.CodeClient),
 		op("DescribeTaskDefinition", (*Handler).describeTaskDefinition).refusing(ecs.CodeClient),
 		op("ListTaskDefinitions", (*Handler).listTaskDefinitions),
+		op("DeleteTaskDefinitions", (*Handler).deleteTaskDefinitions),
 		op("ListTaskDefinitionFamilies", (*Handler).listTaskDefinitionFamilies),
 
 		op("RunTask", (*Handler).runTask),
@@ -39,9 +49,29 @@ func operations() []operation {
 		op("DescribeContainerInstances", (*Handler).describeContainerInstances),
 		op("ListContainerInstances", (*Handler).listContainerInstances),
 
+		op("UpdateContainerInstancesState", (*Handler).updateContainerInstancesState),
+		op("UpdateContainerAgent", (*Handler).updateContainerAgent),
+
+		op("PutAttributes", (*Handler).putAttributes),
+		op("DeleteAttributes", (*Handler).deleteAttributes),
+		op("ListAttributes", (*Handler).listAttributes),
+
+		op("GetTaskProtection", (*Handler).getTaskProtection),
+		op("UpdateTaskProtection", (*Handler).updateTaskProtection),
+
+		op("TagResource", (*Handler).tagResource),
+		op("UntagResource", (*Handler).untagResource),
+		op("ListTagsForResource", (*Handler).listTagsForResource),
+
+		op("PutAccountSetting", (*Handler).putAccountSetting),
+		op("PutAccountSettingDefault", (*Handler).putAccountSettingDefault),
+		op("DeleteAccountSetting", (*Handler).deleteAccountSetting),
+		op("ListAccountSettings", (*Handler).listAccountSettings),
+
 		op("DiscoverPollEndpoint", (*Handler).discoverPollEndpoint),
 		op("SubmitTaskStateChange", (*Handler).submitTaskStateChange),
 		op("SubmitContainerStateChange", (*Handler).submitContainerStateChange),
+		op("SubmitAttachmentStateChanges", (*Handler).submitAttachmentStateChanges),
 	}
 }
 

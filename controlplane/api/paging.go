@@ -70,8 +70,8 @@ func (p *pager) token(key string) string {
 // fill takes a page from records, which start at or behind p.after in the list's
 // order. key names a record in that order; show gives what to answer of it, or
 // false if a filter leaves it out.
-func fill[T any](p *pager, records iter.Seq[T], key func(T) string, show func(T) (string, bool)) (items []string, nextToken string) {
-	items = []string{}
+func fill[T, Item any](p *pager, records iter.Seq[T], key func(T) string, show func(T) (Item, bool)) (items []Item, nextToken string) {
+	items = []Item{}
 	last, examined := "", 0
 	for r := range records {
 		k := key(r)

@@ -69,17 +69,6 @@ func checkNetwork(n *ecs.NetworkConfiguration) error {
 	return nil
 }
 
-// checkCapacity refuses capacity providers.
-func checkCapacity(strategy []ecs.CapacityProviderStrategyItem, l ecs.LaunchType) error {
-	switch {
-	case len(strategy) > 0 && l != "":
-		return invalid("Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.")
-	case len(strategy) > 0:
-		return unsupported("capacityProviderStrategy")
-	}
-	return nil
-}
-
 // checkPlatformVersion refuses what only FARGATE tasks have.
 func checkPlatformVersion(version string) error {
 	if version != "" {

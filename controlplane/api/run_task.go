@@ -58,8 +58,8 @@ func (h *Handler) runTask(ctx context.Context, in *ecs.RunTaskRequest) (*ecs.Run
 		if l.tasks, err = tasksOfToken(tx, h.Owner, c.Name, in.ClientToken, hash); err != nil || l.tasks != nil {
 			return err
 		}
-		order, err := h.standaloneOrder(tx, c.Name, in.TaskDefinition, standalone{
-			launchType: in.LaunchType, group: in.Group, startedBy: in.StartedBy, overrides: in.Overrides,
+		order, err := h.standaloneOrder(tx, c, in.TaskDefinition, standalone{
+			capacity: capacity{in.LaunchType, in.CapacityProviderStrategy}, group: in.Group, startedBy: in.StartedBy, overrides: in.Overrides,
 			tags: in.Tags, propagate: in.PropagateTags, managed: in.EnableECSManagedTags,
 		})
 		if err != nil {
@@ -78,16 +78,21 @@ func (h *Handler) runTask(ctx context.Context, in *ecs.RunTaskRequest) (*ecs.Run
 // place records as many of the tasks as fit, and why the next one does not.
 func (l *launched) place(tx *store.Tx, order *launch.Order, count int, now time.Time) error {
 	source := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-	result := placement.Place(tx.Fleet(order.Cluster), order.Request(count, source))
-	if result.NoInstances {
-		return invalid("No Container Instances were found in your cluster.")
+	for _, portion := range order.Portions(count, nil, tx.PoolOfProvider) {
+		result := portion.Place(tx.Fleet(order.Cluster), source)
+		switch {
+		case result.NoInstances && portion.CapacityProvider != "":
+			return invalid("No Container Instances were found in your capacity provider.")
+		case result.NoInstances:
+			return invalid("No Container Instances were found in your cluster.")
+		}
+		for _, a := range result.Assignments {
+			t := portion.Task(model.NewTaskID(), model.InstanceID(a.InstanceID), now)
+			tx.PutTask(t)
+			l.tasks = append(l.tasks, t)
+		}
+		l.failed = append(l.failed, result.Failures...)
 	}
-	for _, a := range result.Assignments {
-		t := order.Task(model.NewTaskID(), model.InstanceID(a.InstanceID), now)
-		tx.PutTask(t)
-		l.tasks = append(l.tasks, t)
-	}
-	l.failed = result.Failures
 	return nil
 }
 
@@ -194,7 +199,7 @@ func tasksOfToken(tx *store.Tx, owner model.Owner, c model.ClusterName, token, h
 
 // standalone is what RunTask and StartTask have in common.
 type standalone struct {
-	launchType       ecs.LaunchType
+	capacity         capacity // as the request says it
 	group, startedBy string
 	overrides        *ecs.TaskOverride
 	tags             []ecs.Tag
@@ -202,12 +207,12 @@ type standalone struct {
 	managed          bool
 }
 
-func (h *Handler) standaloneOrder(tx *store.Tx, c model.ClusterName, definition string, r standalone) (*launch.Order, error) {
+func (h *Handler) standaloneOrder(tx *store.Tx, c *model.Cluster, definition string, r standalone) (*launch.Order, error) {
 	d, err := h.runnable(tx.Tables, definition)
 	if err != nil {
 		return nil, err
 	}
-	launchType, err := checkLaunchType(r.launchType, &d.Shape)
+	from, err := h.capacityOf(c, r.capacity.launchType, r.capacity.strategy, &d.Shape)
 	if err != nil {
 		return nil, err
 	}
@@ -222,8 +227,9 @@ func (h *Handler) standaloneOrder(tx *store.Tx, c model.ClusterName, definition 
 		propagated = d.Tags
 	}
 	return &launch.Order{
-		Cluster: c, Definition: d, LaunchType: launchType, Group: r.group, StartedBy: r.startedBy,
-		Overrides: r.overrides, Tags: launch.StandaloneTaskTags(c, r.tags, propagated, r.managed),
+		Cluster: c.Name, Definition: d, LaunchType: from.launchTypeOfTasks(), CapacityStrategy: from.strategy,
+		Group: r.group, StartedBy: r.startedBy,
+		Overrides: r.overrides, Tags: launch.StandaloneTaskTags(c.Name, r.tags, propagated, r.managed),
 	}, nil
 }
 
@@ -250,8 +256,9 @@ func (h *Handler) startTask(ctx context.Context, in *ecs.StartTaskRequest) (*ecs
 		if err != nil {
 			return err
 		}
-		order, err := h.standaloneOrder(tx, c.Name, in.TaskDefinition, standalone{
-			group: in.Group, startedBy: in.StartedBy, overrides: in.Overrides,
+		order, err := h.standaloneOrder(tx, c, in.TaskDefinition, standalone{
+			capacity: capacity{launchType: ecs.LaunchTypeEC2}, // the instances are given
+			group:    in.Group, startedBy: in.StartedBy, overrides: in.Overrides,
 			tags: in.Tags, propagate: in.PropagateTags, managed: in.EnableECSManagedTags,
 		})
 		if err != nil {

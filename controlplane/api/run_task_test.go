@@ -165,7 +165,7 @@ func TestRunTask_Refuses(t *testing.T) {
 		}, invalid, "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again."},
 		"capacity providers": {func(in *awsecs.RunTaskInput) {
 			in.CapacityProviderStrategy = []types.CapacityProviderStrategyItem{{CapacityProvider: aws.String("p")}}
-		}, unsupported, ""},
+		}, invalid, "The capacity provider p is not associated with the cluster. Associate it and try again."},
 		"a network configuration": {func(in *awsecs.RunTaskInput) {
 			in.NetworkConfiguration = &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: []string{"s"}}}
 		}, invalid, "Network Configuration is not valid for the given networkMode of this task definition."},

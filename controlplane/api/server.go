@@ -45,6 +45,11 @@ type Config struct {
 	MaxBody int64
 	// BodyWait bounds how long a caller may take to send the body. Default 30 s.
 	BodyWait time.Duration
+	// Rate is how many requests a second one caller may send in the long run, and
+	// Burst how many at once; beyond, they get ThrottlingException. Without a Rate
+	// there is no limit; Burst is then not used, and otherwise at least 1.
+	Rate     float64
+	Burst    int
 	Logger   *slog.Logger          // default: discard
 	Registry prometheus.Registerer // may be nil
 }
@@ -56,6 +61,7 @@ type Server struct {
 	operations map[string]operation
 	known      map[string]bool // operations of the model, in the table or not
 	metrics    *metrics
+	throttle   *throttle
 }
 
 // New makes the API's server.
@@ -78,6 +84,7 @@ func New(cfg Config) *Server {
 		operations: map[string]operation{},
 		known:      map[string]bool{},
 		metrics:    newMetrics(cfg.Registry),
+		throttle:   newThrottle(cfg.Rate, cfg.Burst, len(cfg.Keys) > 0),
 	}
 	for _, o := range operations() {
 		s.operations[o.name] = o
@@ -174,8 +181,13 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, name string) ([]
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.verifier.Verify(r, body, s.cfg.Clock()); err != nil {
+	now := s.cfg.Clock()
+	caller, err := s.verifier.Verify(r, body, now)
+	if err != nil {
 		return nil, err
+	}
+	if !s.throttle.allow(caller, now) {
+		return nil, ecs.Errorf(ecs.CodeThrottling, "Rate exceeded")
 	}
 	o, ok := s.operations[name]
 	switch {

@@ -46,6 +46,8 @@ func newService(in *ecs.CreateServiceRequest) (*model.Service, error) {
 			return nil, errDaemonCount()
 		case len(in.PlacementStrategy) > 0:
 			return nil, errDaemonStrategy()
+		case len(in.CapacityProviderStrategy) > 0:
+			return nil, errDaemonCapacity()
 		}
 	} else {
 		if in.DesiredCount == nil {

@@ -47,6 +47,7 @@ func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs
 		RunningCount:                all.running,
 		PendingCount:                all.pending,
 		LaunchType:                  s.LaunchType,
+		CapacityProviderStrategy:    s.CapacityProviderStrategy,
 		DeploymentConfiguration:     &s.DeploymentConfiguration,
 		Deployments:                 make([]ecs.Deployment, len(s.Deployments)),
 		Events:                      h.eventShapes(t, s.Key()),
@@ -75,16 +76,19 @@ func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs
 
 func (h *Handler) deploymentShape(d *model.Deployment, n *tally) ecs.Deployment {
 	return ecs.Deployment{
-		Id:                 string(d.ID),
-		Status:             d.Status,
-		TaskDefinition:     h.Owner.DefinitionARN(d.Definition),
-		DesiredCount:       d.DesiredCount,
-		PendingCount:       n.pending,
-		RunningCount:       n.running,
-		FailedTasks:        d.FailedTasks,
-		CreatedAt:          ecs.At(d.CreatedAt),
-		UpdatedAt:          ecs.At(d.UpdatedAt),
-		LaunchType:         d.LaunchType,
+		Id:             string(d.ID),
+		Status:         d.Status,
+		TaskDefinition: h.Owner.DefinitionARN(d.Definition),
+		DesiredCount:   d.DesiredCount,
+		PendingCount:   n.pending,
+		RunningCount:   n.running,
+		FailedTasks:    d.FailedTasks,
+		CreatedAt:      ecs.At(d.CreatedAt),
+		UpdatedAt:      ecs.At(d.UpdatedAt),
+		LaunchType:     d.LaunchType,
+
+		CapacityProviderStrategy: d.CapacityProviderStrategy,
+
 		RolloutState:       d.RolloutState,
 		RolloutStateReason: d.RolloutStateReason,
 	}

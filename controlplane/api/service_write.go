@@ -37,7 +37,7 @@ func (h *Handler) createService(ctx context.Context, in *ecs.CreateServiceReques
 			tx.DeleteService(have) // the name is free again, and so is its event stream
 		}
 		service = &next
-		return h.begin(tx, service, in)
+		return h.begin(tx, c, service, in)
 	})
 	if err != nil {
 		return nil, err
@@ -56,14 +56,20 @@ func sameCreation(have, wanted *model.Service) error {
 }
 
 // begin records a new service with its first deployment.
-func (h *Handler) begin(tx *store.Tx, s *model.Service, in *ecs.CreateServiceRequest) error {
+func (h *Handler) begin(tx *store.Tx, c *model.Cluster, s *model.Service, in *ecs.CreateServiceRequest) error {
 	d, err := h.runnable(tx.Tables, in.TaskDefinition)
 	if err != nil {
 		return err
 	}
-	if s.LaunchType, err = checkLaunchType(in.LaunchType, &d.Shape); err != nil {
+	asked := in.LaunchType
+	if asked == "" && isDaemon(s) {
+		asked = ecs.LaunchTypeEC2 // no strategy divides what is on every host
+	}
+	from, err := h.capacityOf(c, asked, in.CapacityProviderStrategy, &d.Shape)
+	if err != nil {
 		return err
 	}
+	s.LaunchType, s.CapacityProviderStrategy = from.launchType, from.strategy
 	s.CreatedAt = h.Clock()
 	s.Deployments = []model.Deployment{newDeployment(s, d.Ref, s.CreatedAt)}
 	tx.PutService(s)
@@ -74,10 +80,13 @@ func (h *Handler) begin(tx *store.Tx, s *model.Service, in *ecs.CreateServiceReq
 func newDeployment(s *model.Service, ref model.DefinitionRef, now time.Time) model.Deployment {
 	id := model.NewDeploymentID()
 	return model.Deployment{
-		ID:                 id,
-		Status:             model.DeploymentPrimary,
-		Definition:         ref,
-		LaunchType:         s.LaunchType,
+		ID:         id,
+		Status:     model.DeploymentPrimary,
+		Definition: ref,
+		LaunchType: s.LaunchType,
+
+		CapacityProviderStrategy: s.CapacityProviderStrategy,
+
 		DesiredCount:       s.DesiredCount,
 		CreatedAt:          now,
 		UpdatedAt:          now,
@@ -106,6 +115,9 @@ func (h *Handler) updateService(ctx context.Context, in *ecs.UpdateServiceReques
 		next := *have
 		next.Deployments = slices.Clone(have.Deployments)
 		if err := applySettings(&next, in); err != nil {
+			return err
+		}
+		if err := h.applyStrategy(tx.Tables, c, &next, in); err != nil {
 			return err
 		}
 		if err := h.applyRollout(tx.Tables, &next, in); err != nil {

@@ -144,7 +144,7 @@ func TestCreateService_Refuses(t *testing.T) {
 		}, invalid, "Network Configuration is not valid for the given networkMode of this task definition."},
 		"a capacity provider": {func(in *awsecs.CreateServiceInput) {
 			in.CapacityProviderStrategy = []types.CapacityProviderStrategyItem{{CapacityProvider: aws.String("p")}}
-		}, unsupported, ""},
+		}, invalid, "The capacity provider p is not associated with the cluster. Associate it and try again."},
 		"memberOf": {func(in *awsecs.CreateServiceInput) {
 			in.PlacementConstraints = []types.PlacementConstraint{{Type: types.PlacementConstraintTypeMemberOf}}
 		}, unsupported, ""},

@@ -5,11 +5,14 @@ import (
 	"github.com/longshore/longshore/proto/ecs"
 )
 
-// checkTags checks what the shape of tags does not say: no key twice, and none of
-// those that belong to ECS.
+// checkTags checks what the shape of tags does not say: each has a key, no key is
+// there twice, and none is of those that belong to ECS.
 func checkTags(tags []ecs.Tag) error {
 	seen := make(map[string]bool, len(tags))
 	for _, t := range tags {
+		if t.Key == "" {
+			return invalid("A tag must have a key of 1 to 128 characters.")
+		}
 		if seen[t.Key] {
 			return invalid("Duplicate tag keys found: %s.", clip(t.Key))
 		}

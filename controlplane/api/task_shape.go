@@ -16,6 +16,7 @@ func (h *Handler) taskShape(t *store.Tables, task *model.Task, tags bool) ecs.Ta
 	shape := ecs.Task{
 		Attachments:           []ecs.Attachment{},
 		Attributes:            []ecs.Attribute{},
+		CapacityProviderName:  string(task.CapacityProvider),
 		ClusterArn:            h.Owner.ClusterARN(task.Cluster),
 		ContainerInstanceArn:  h.Owner.InstanceARN(task.Cluster, task.Instance),
 		Cpu:                   strconv.FormatInt(task.Reserved.CPU, 10),

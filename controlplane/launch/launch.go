@@ -31,7 +31,12 @@ type Order struct {
 	ClientToken string
 	RequestHash string
 	Overrides   *ecs.TaskOverride // may be nil
-	Tags        []ecs.Tag
+
+	// CapacityStrategy divides the tasks among capacity providers; see Portions.
+	CapacityStrategy []ecs.CapacityProviderStrategyItem
+	CapacityProvider model.ProviderName // of a portion
+	pool             string             // of that provider
+	Tags             []ecs.Tag
 
 	Constraints []ecs.PlacementConstraint
 	Strategies  []placement.Strategy // none: at random
@@ -49,10 +54,17 @@ func ForService(s *model.Service, d *model.Definition) (*Order, error) {
 		}
 	}
 	primary := s.Primary()
+	launchType := primary.LaunchType
+	if launchType == "" {
+		launchType = ecs.LaunchTypeEC2 // a strategy stands in its place, of pools of hosts
+	}
 	return &Order{
-		Cluster:     s.Cluster,
-		Definition:  d,
-		LaunchType:  primary.LaunchType,
+		Cluster:    s.Cluster,
+		Definition: d,
+		LaunchType: launchType,
+
+		CapacityStrategy: primary.CapacityProviderStrategy,
+
 		Group:       ServiceGroupPrefix + string(s.Name),
 		StartedBy:   string(primary.ID),
 		Service:     s.Name,
@@ -81,6 +93,13 @@ func (o *Order) Request(count int, source *rand.Rand) placement.Request {
 		if c.Type == ecs.PlacementConstraintTypeDistinctInstance {
 			request.DistinctInstance = true
 		}
+	}
+	switch {
+	case o.CapacityProvider == "":
+	case o.pool == "":
+		request.Candidates = []string{} // a provider that has no hosts
+	default:
+		request.RequiredAttributes = append(request.RequiredAttributes, placement.Attribute{Name: model.PoolAttribute, Value: o.pool})
 	}
 	return request
 }
@@ -112,26 +131,27 @@ func Strategies(in []ecs.PlacementStrategy) ([]placement.Strategy, error) {
 func (o *Order) Task(id model.TaskID, instance model.InstanceID, now time.Time) *model.Task {
 	shape := &o.Definition.Shape
 	t := &model.Task{
-		ID:            id,
-		Cluster:       o.Cluster,
-		Instance:      instance,
-		Definition:    o.Definition.Ref,
-		LaunchType:    o.LaunchType,
-		Group:         o.Group,
-		StartedBy:     o.StartedBy,
-		Service:       o.Service,
-		Deployment:    o.Deployment,
-		ClientToken:   o.ClientToken,
-		RequestHash:   o.RequestHash,
-		DesiredStatus: model.TaskRunning,
-		LastStatus:    model.TaskPending,
-		Version:       1,
-		HealthStatus:  ecs.HealthStatusUNKNOWN,
-		Reserved:      Reserve(shape, o.Overrides),
-		Overrides:     o.Overrides,
-		Tags:          o.Tags,
-		CreatedAt:     now,
-		Containers:    make([]model.Container, len(shape.ContainerDefinitions)),
+		ID:               id,
+		Cluster:          o.Cluster,
+		Instance:         instance,
+		Definition:       o.Definition.Ref,
+		LaunchType:       o.LaunchType,
+		CapacityProvider: o.CapacityProvider,
+		Group:            o.Group,
+		StartedBy:        o.StartedBy,
+		Service:          o.Service,
+		Deployment:       o.Deployment,
+		ClientToken:      o.ClientToken,
+		RequestHash:      o.RequestHash,
+		DesiredStatus:    model.TaskRunning,
+		LastStatus:       model.TaskPending,
+		Version:          1,
+		HealthStatus:     ecs.HealthStatusUNKNOWN,
+		Reserved:         Reserve(shape, o.Overrides),
+		Overrides:        o.Overrides,
+		Tags:             o.Tags,
+		CreatedAt:        now,
+		Containers:       make([]model.Container, len(shape.ContainerDefinitions)),
 	}
 	for i, c := range shape.ContainerDefinitions {
 		t.Containers[i] = model.Container{

@@ -13,6 +13,12 @@ type Cluster struct {
 	CreatedAt time.Time            `json:",omitzero"`
 	Settings  []ecs.ClusterSetting `json:",omitzero"`
 	Tags      []ecs.Tag            `json:",omitzero"`
+
+	Configuration *ecs.ClusterConfiguration `json:",omitzero"`
+	// CapacityProviders are those associated with the cluster, in the order of the
+	// request; DefaultStrategy names some of them.
+	CapacityProviders []ProviderName                     `json:",omitzero"`
+	DefaultStrategy   []ecs.CapacityProviderStrategyItem `json:",omitzero"`
 }
 
 // Statuses of clusters, services and container instances.
@@ -63,7 +69,7 @@ type Service struct {
 	CreatedAt time.Time   `json:",omitzero"`
 
 	DesiredCount            int32                       `json:",omitzero"`
-	LaunchType              ecs.LaunchType              `json:",omitzero"`
+	LaunchType              ecs.LaunchType              `json:",omitzero"` // empty with a capacity provider strategy
 	SchedulingStrategy      ecs.SchedulingStrategy      `json:",omitzero"`
 	PlacementConstraints    []ecs.PlacementConstraint   `json:",omitzero"`
 	PlacementStrategy       []ecs.PlacementStrategy     `json:",omitzero"`
@@ -73,6 +79,8 @@ type Service struct {
 	EnableECSManagedTags    bool                        `json:",omitzero"`
 	PropagateTags           ecs.PropagateTags           `json:",omitzero"`
 	Tags                    []ecs.Tag                   `json:",omitzero"`
+
+	CapacityProviderStrategy []ecs.CapacityProviderStrategyItem `json:",omitzero"` // empty with a launch type
 
 	// Deployments are newest first; the first is PRIMARY, the others are ACTIVE
 	// until their tasks are gone, and then they are dropped.
@@ -111,6 +119,8 @@ type Deployment struct {
 	RolloutState       ecs.DeploymentRolloutState `json:",omitzero"`
 	RolloutStateReason string                     `json:",omitzero"`
 	FailedTasks        int32                      `json:",omitzero"`
+
+	CapacityProviderStrategy []ecs.CapacityProviderStrategyItem `json:",omitzero"` // instead of LaunchType
 }
 
 // Deployment statuses.
@@ -135,6 +145,8 @@ type Task struct {
 	Instance   InstanceID     `json:",omitzero"`
 	Definition DefinitionRef  `json:",omitzero"`
 	LaunchType ecs.LaunchType `json:",omitzero"`
+
+	CapacityProvider ProviderName `json:",omitzero"` // that a strategy chose; empty without one
 
 	Group       string       `json:",omitzero"` // family:F or service:S, or what the caller gave
 	StartedBy   string       `json:",omitzero"`
@@ -164,6 +176,8 @@ type Task struct {
 	Tags      []ecs.Tag         `json:",omitzero"`
 
 	EnableExecuteCommand bool `json:",omitzero"`
+	// ProtectedUntil is when the protection from scaling and deployments ends.
+	ProtectedUntil time.Time `json:",omitzero"`
 
 	Containers []Container `json:",omitzero"`
 

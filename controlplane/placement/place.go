@@ -19,7 +19,8 @@ func Place(f *Fleet, r Request) Result {
 	for placed := 1; placed <= r.Count; placed++ {
 		slot, ok := s.next()
 		if !ok {
-			result.Failures, result.Closest = s.failures()
+			result.Failures = s.failures()
+			result.Closest = Closest(result.Failures)
 			break
 		}
 		result.Assignments = append(result.Assignments, s.assign(slot))
@@ -52,7 +53,7 @@ func (s *search) occupy(slot int, gpus []string) {
 }
 
 // failures examines every instance, or every candidate, for the next task.
-func (s *search) failures() ([]Failure, *Failure) {
+func (s *search) failures() []Failure {
 	r := s.request
 	var all []Failure
 	if r.Candidates == nil {
@@ -74,11 +75,12 @@ func (s *search) failures() ([]Failure, *Failure) {
 			}
 		}
 	}
-	return all, closest(all)
+	return all
 }
 
-// closest is the failure of the instance that came nearest to taking the task.
-func closest(failures []Failure) *Failure {
+// Closest is the failure of the instance that came nearest to taking the task; nil
+// of none.
+func Closest(failures []Failure) *Failure {
 	if len(failures) == 0 {
 		return nil
 	}

@@ -1,6 +1,6 @@
 // Package reaper ends what nobody else will end: the tasks of hosts that stay
-// silent for too long, and the records of tasks that stopped long ago. It is a
-// loop of the leader, driven by the store's changes and by the next moment at
+// silent for too long, the records of tasks that stopped long ago, and task
+// definitions that were deleted once nothing uses them. It is a loop of the leader, driven by the store's changes and by the next moment at
 // which something falls due; it holds no state of its own.
 package reaper
 
@@ -20,8 +20,8 @@ type Config struct {
 	Store *store.Store
 	// GiveUpAfter is how long a host may be silent before its tasks are STOPPED.
 	GiveUpAfter time.Duration
-	// StoppedTaskRetention is how long a STOPPED task can be described. ECS
-	// promises an hour.
+	// StoppedTaskRetention is how long a STOPPED task can be described, and at
+	// least a task definition that was deleted. ECS promises an hour of tasks.
 	StoppedTaskRetention time.Duration
 	Logger               *slog.Logger
 }
@@ -70,6 +70,9 @@ func (r *Reaper) reap(ctx context.Context, now time.Time) (next time.Time, err e
 		if err := r.giveUp(ctx, i, now); err != nil {
 			return now, err
 		}
+	}
+	if next, err = r.reapDefinitions(ctx, view, now, next); err != nil {
+		return now, err
 	}
 	for t := range view.StoppedTasks() {
 		due := t.StoppedAt.Add(r.cfg.StoppedTaskRetention)

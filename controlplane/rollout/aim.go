@@ -72,7 +72,8 @@ func (p *planner) eligible() map[model.InstanceID]bool {
 }
 
 // aimDaemon finds the tasks that a DAEMON service has where it should have none,
-// and more than one on an instance: the one furthest on, then the oldest, stays.
+// and more than one on an instance: a protected one, then the one furthest on,
+// then the oldest, stays.
 func (p *planner) aimDaemon() {
 	eligible := p.eligible()
 	kept := map[model.InstanceID]*member{}
@@ -88,13 +89,24 @@ func (p *planner) aimDaemon() {
 		switch {
 		case k == nil:
 			kept[m.task.Instance] = m
-		case m.standing > k.standing || m.standing == k.standing && m.task.CreatedAt.Before(k.task.CreatedAt):
+		case m.outranks(k):
 			k.unwanted = true
 			kept[m.task.Instance] = m
 		default:
 			m.unwanted = true
 		}
 	}
+}
+
+// outranks tells which of two tasks stays where a DAEMON service has both.
+func (m *member) outranks(k *member) bool {
+	switch {
+	case m.shielded != k.shielded:
+		return m.shielded
+	case m.standing != k.standing:
+		return m.standing > k.standing
+	}
+	return m.task.CreatedAt.Before(k.task.CreatedAt)
 }
 
 // start asks for the tasks that are missing, as far as maximumPercent, the plan's

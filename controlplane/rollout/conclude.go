@@ -8,32 +8,83 @@ import (
 	"github.com/longshore/longshore/proto/ecs"
 )
 
-// reportBlocked tells of a deployment that the percentages leave no way to go
-// on with: nothing may be stopped and nothing started. LastPlacement remembers
-// that it was said, as it does for tasks that could not be placed.
+// reportBlocked tells of a service that has no way to go on: nothing may be
+// stopped and nothing started. LastPlacement remembers that it was said, as it
+// does for tasks that could not be placed.
 func (p *planner) reportBlocked() {
-	message := blocked(p.svc.Name)
+	message := p.blockage()
 	switch {
-	case p.blocked():
+	case message != "":
 		if p.svc.LastPlacement != message {
 			p.svc.LastPlacement = message
 			p.event(message)
 		}
-	case p.svc.LastPlacement == message:
+	case p.saidBlocked():
 		p.svc.LastPlacement = ""
 	case p.begin.Count == 0 && !p.cut && !p.Now.Before(p.svc.PauseUntil):
 		p.svc.LastPlacement = "" // nothing waits for a place any more
 	}
 }
 
-// blocked tells whether tasks are to be replaced, none of them is on its way to
-// become anything else, and still this plan neither stops nor starts any.
-func (p *planner) blocked() bool {
+// blockage says what keeps a service from what it should be, if no task is on
+// its way to become anything else and still this plan neither stops nor starts
+// any: the percentages, or tasks that are protected.
+func (p *planner) blockage() string {
 	if p.closing() || p.frozen() || p.cut || p.stops > 0 || p.begin.Count > 0 || p.Now.Before(p.svc.PauseUntil) {
-		return false
+		return ""
 	}
 	c := p.census()
-	return c.unwanted > 0 && c.settling == 0
+	if c.settling > 0 {
+		return ""
+	}
+	if c.unwanted > 0 && (c.wanted < p.limits.desired || c.unwanted > p.shieldedUnwanted()) {
+		return blocked(p.svc.Name)
+	}
+	if d := p.heldUp(); d != "" {
+		return unableToScaleIn(p.svc.Name, d)
+	}
+	return ""
+}
+
+// saidBlocked tells whether a blockage is what was last said.
+func (p *planner) saidBlocked() bool {
+	if p.svc.LastPlacement == blocked(p.svc.Name) {
+		return true
+	}
+	return slices.ContainsFunc(p.svc.Deployments, func(d model.Deployment) bool {
+		return p.svc.LastPlacement == unableToScaleIn(p.svc.Name, d.ID)
+	})
+}
+
+func (p *planner) shieldedUnwanted() int {
+	n := 0
+	for _, m := range p.members {
+		if m.live() && m.unwanted && m.shielded {
+			n++
+		}
+	}
+	return n
+}
+
+// heldUp names the first deployment that has more protected tasks than it is to
+// have tasks.
+func (p *planner) heldUp() model.DeploymentID {
+	shielded := map[model.DeploymentID]int{}
+	for _, m := range p.members {
+		if m.live() && m.shielded {
+			shielded[m.task.Deployment]++
+		}
+	}
+	for i := range p.svc.Deployments {
+		d, share := &p.svc.Deployments[i], 0
+		if d.Status == model.DeploymentPrimary {
+			share = p.limits.desired
+		}
+		if shielded[d.ID] > share {
+			return d.ID
+		}
+	}
+	return ""
 }
 
 // conclude writes down how far the service has come.

@@ -21,7 +21,9 @@
 // Why things happen in which order, in short. A task is worth keeping if it is
 // of the PRIMARY deployment, on an instance that is not draining, and not
 // UNHEALTHY; what is not worth keeping goes, and what is missing is started. What
-// does not serve (PENDING, UNHEALTHY) goes at once. What is RUNNING and healthy
+// does not serve (PENDING, UNHEALTHY) goes at once. A task that is protected stays
+// through scaling and deployments, not through failing health checks, an instance
+// that drains, or the end of its service. What is RUNNING and healthy
 // goes only while minimumHealthyPercent of the desired count stay, and nothing is
 // started beyond maximumPercent, in which tasks that are still stopping count.
 package rollout

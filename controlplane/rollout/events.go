@@ -73,10 +73,17 @@ func blocked(s model.ServiceName) string {
 		"Update the minimumHealthyPercent or maximumPercent value and try again.", s)
 }
 
+func unableToScaleIn(s model.ServiceName, d model.DeploymentID) string {
+	return fmt.Sprintf("(service %s) was unable to reach steady state because task set (%s) was unable to scale in. "+
+		"Reason: The number of protected tasks are more than the desired count of tasks.", s, d)
+}
+
 // unplaced is the event of a task that could not be placed.
 func unplaced(s model.ServiceName, m Miss) string {
 	text := fmt.Sprintf("(service %s) was unable to place a task because no container instance met all of its requirements.", s)
 	switch {
+	case m.NoInstances && m.Provider != "":
+		text += " Reason: No Container Instances were found in your capacity provider."
 	case m.NoInstances:
 		text += " Reason: No Container Instances were found in your cluster."
 	case m.Instance != "":

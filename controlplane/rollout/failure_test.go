@@ -227,6 +227,29 @@ func TestPlan_RollsAFailedDeploymentBack(t *testing.T) {
 	}
 }
 
+// A deployment may differ from the one before in where it takes capacity from alone.
+func TestPlan_RollsBackToTheFormerCapacityProviders(t *testing.T) {
+	w := steady(t, 1, 2)
+	w.breaker(true)
+	before := *w.svc.Primary()
+	w.change(func(s *model.Service) {
+		s.LaunchType, s.CapacityProviderStrategy = "", []ecs.CapacityProviderStrategyItem{{CapacityProvider: "p", Weight: 1}}
+	})
+	next := Deploy(*w.svc, w.nextDeployment(), def(1), "", w.now)
+	w.svc = &next
+	if d := w.svc.Primary(); len(d.CapacityProviderStrategy) != 1 || d.LaunchType != "" {
+		t.Fatalf("deployment %+v", d)
+	}
+	w.failDeployment()
+	if d := w.svc.Primary(); d.Definition != before.Definition || d.LaunchType != before.LaunchType || len(d.CapacityProviderStrategy) != 0 ||
+		d.RolloutState != ecs.DeploymentRolloutStateINPROGRESS {
+		t.Errorf("deployment %+v, want one like %+v", d, before)
+	}
+	if w.svc.LaunchType != before.LaunchType || len(w.svc.CapacityProviderStrategy) != 0 {
+		t.Errorf("the service has %q and %v", w.svc.LaunchType, w.svc.CapacityProviderStrategy)
+	}
+}
+
 func TestPlan_EventsOfARollback(t *testing.T) {
 	w := steady(t, 1, 2)
 	w.breaker(true)

@@ -29,6 +29,7 @@ type member struct {
 	draining bool // its instance is to be emptied
 	silent   bool // its instance is not connected
 	unwanted bool // to be replaced, or not needed at all
+	shielded bool // protected from scaling and deployments, and from nothing else
 }
 
 // live tells whether a member is to go on for all that is known.
@@ -63,6 +64,10 @@ func (p *planner) look(t *model.Task) member {
 		p.wakeAt(limit)
 	}
 	m.standing = p.standing(t)
+	if t.Protected(p.Now) && !m.draining && !p.closing() {
+		m.shielded = true
+		p.wakeAt(t.ProtectedUntil)
+	}
 	return m
 }
 

@@ -126,9 +126,11 @@ func (p *planner) breakCircuit() {
 	p.event(deploymentFailed(p.svc.Name, failed.ID))
 	last := p.svc.LastCompleted
 	if !breaker.Rollback || last == nil ||
-		last.Definition == failed.Definition && last.LaunchType == failed.LaunchType {
+		last.Definition == failed.Definition && last.LaunchType == failed.LaunchType &&
+			slices.Equal(last.CapacityProviderStrategy, failed.CapacityProviderStrategy) {
 		return
 	}
+	p.svc.LaunchType, p.svc.CapacityProviderStrategy = last.LaunchType, last.CapacityProviderStrategy
 	p.svc = Deploy(p.svc, p.NextDeployment, last.Definition, last.LaunchType, p.Now)
 	p.svc.Primary().RolloutStateReason = reasonRollback(p.NextDeployment)
 	p.event(rollingBack(p.svc.Name, p.NextDeployment))

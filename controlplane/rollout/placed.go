@@ -4,9 +4,10 @@ import "github.com/longshore/longshore/controlplane/model"
 
 // Miss says why a task of a service found no place.
 type Miss struct {
-	NoInstances bool             // the cluster has none at all
-	Instance    model.InstanceID // the closest, if there is one
-	Reason      string           // why not even that one: RESOURCE:CPU, AGENT, …
+	NoInstances bool               // the cluster has none at all, or the capacity provider
+	Provider    model.ProviderName // that the task was to take capacity from; empty for none
+	Instance    model.InstanceID   // the closest, if there is one
+	Reason      string             // why not even that one: RESOURCE:CPU, AGENT, …
 }
 
 // Placed takes note of what became of a plan's Start: the tasks that were made,

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +49,13 @@ func TestPlaced_TellsWhatWasStartedAndForgetsAMiss(t *testing.T) {
 	}
 	if same, _ := Placed(full, []model.TaskID{"d"}, nil); same != full {
 		t.Error("a service that did not change is written again")
+	}
+}
+
+func TestPlaced_TellsThatACapacityProviderHasNoHosts(t *testing.T) {
+	_, events := Placed(&model.Service{Name: "web"}, nil, &Miss{NoInstances: true, Provider: "p"})
+	if len(events) != 1 || !strings.Contains(events[0], "Reason: No Container Instances were found in your capacity provider.") {
+		t.Errorf("events %q", events)
 	}
 }
 

@@ -82,7 +82,7 @@ func (w *world) disturbTask(t *rapid.T) {
 		return
 	}
 	x := rapid.SampledFrom(there).Draw(t, "task")
-	switch rapid.SampledFrom([]string{"run", "run", "exit", "sick", "well", "user", "stopping"}).Draw(t, "does") {
+	switch rapid.SampledFrom([]string{"run", "run", "exit", "sick", "well", "user", "stopping", "protect"}).Draw(t, "does") {
 	case "run":
 		if x.LastStatus.Starting() {
 			w.run(x.ID)
@@ -99,6 +99,8 @@ func (w *world) disturbTask(t *rapid.T) {
 				x.DesiredStatus, x.StopCode = model.TaskStopped, ecs.TaskStopCodeUserInitiated
 			}
 		})
+	case "protect":
+		w.protect(x.ID, time.Duration(rapid.IntRange(0, 2880).Draw(t, "minutes"))*time.Minute)
 	case "stopping":
 		w.set(x.ID, func(x *model.Task) { x.LastStatus = model.TaskStopping })
 	}

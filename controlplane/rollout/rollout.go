@@ -193,7 +193,7 @@ func (p *planner) stampDeployments() {
 		before[d.ID] = d
 	}
 	for i := range p.svc.Deployments {
-		if d := &p.svc.Deployments[i]; *d != before[d.ID] {
+		if d := &p.svc.Deployments[i]; !reflect.DeepEqual(*d, before[d.ID]) {
 			d.UpdatedAt = p.Now
 		}
 	}

@@ -89,14 +89,15 @@ func (p *planner) surplusRank(m *member) int {
 }
 
 // stopSome stops at most n of the candidates, in the order of their ranks and
-// within one rank so that what stays is spread evenly.
+// within one rank so that what stays is spread evenly. Of those that are
+// protected it stops none.
 func (p *planner) stopSome(candidates []*member, n int, rank func(*member) int) {
 	if n <= 0 {
 		return
 	}
 	spare := p.census().healthy - p.limits.least
 	needed := func(m *member) bool {
-		return m.standing == healthy && spare < 1 || m.standing == unproven && spare < 0
+		return m.shielded || m.standing == healthy && spare < 1 || m.standing == unproven && spare < 0
 	}
 	candidates = slices.DeleteFunc(candidates, needed) // spare does not grow
 	for _, group := range byRank(candidates, rank) {

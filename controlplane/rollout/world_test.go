@@ -194,6 +194,18 @@ func (w *world) serves(t *model.Task) bool {
 	return w.now.Sub(t.StartedAt) >= w.settings.HealthyAfter
 }
 
+// shields tells whether protection keeps a task from being stopped.
+func (w *world) shields(t *model.Task) bool {
+	i, ok := w.instances[t.Instance]
+	return w.now.Before(t.ProtectedUntil) && t.HealthStatus != ecs.HealthStatusUNHEALTHY && !w.away(t) &&
+		ok && i.Status == model.StatusActive && w.svc.Status == model.StatusActive
+}
+
+// protect does what UpdateTaskProtection does.
+func (w *world) protect(id model.TaskID, d time.Duration) {
+	w.set(id, func(t *model.Task) { t.ProtectedUntil = w.now.Add(d) })
+}
+
 // checkLimits checks what a plan may never do.
 func (w *world) checkLimits(in Input, out Output) {
 	w.t.Helper()
@@ -212,6 +224,9 @@ func (w *world) checkLimits(in Input, out Output) {
 	stopped := 0
 	for _, t := range out.Tasks {
 		i := slices.IndexFunc(in.Tasks, func(o *model.Task) bool { return o.ID == t.ID })
+		if old := in.Tasks[i]; w.shields(old) && old.DesiredStatus == model.TaskRunning && t.DesiredStatus == model.TaskStopped {
+			w.t.Fatalf("the protected task %s is stopped: %s", t.ID, t.StoppedReason)
+		}
 		if old := in.Tasks[i]; w.serves(old) && t.DesiredStatus == model.TaskStopped {
 			stopped++
 		}

@@ -253,3 +253,62 @@ func TestLoop_KeepsTheLatestHundredEvents(t *testing.T) {
 		t.Errorf("%d events kept, want 100", n)
 	}
 }
+
+func pooled(id model.InstanceID, pool string, cpu int32) *model.Instance {
+	i := host(id, cpu)
+	i.Attributes = []ecs.Attribute{{Name: model.PoolAttribute, Value: &pool}}
+	return i
+}
+
+func providers(v *store.Tables) map[model.ProviderName]int {
+	out := map[model.ProviderName]int{}
+	for task := range v.LiveTasksOfService(key) {
+		out[task.CapacityProvider]++
+	}
+	return out
+}
+
+func TestLoop_DividesTasksAmongCapacityProviders(t *testing.T) {
+	w := newWorld(t, pooled("i1", "pa", 4096), pooled("i2", "pb", 250), host("i3", 4096))
+	w.update(func(tx *store.Tx) {
+		for _, name := range []string{"a", "b"} {
+			tx.PutCapacityProvider(&model.CapacityProvider{
+				Name: model.ProviderName(name), Status: ecs.CapacityProviderStatusACTIVE,
+				Group: ecs.AutoScalingGroupProvider{AutoScalingGroupArn: "arn:aws:autoscaling:r:1:autoScalingGroup:u:autoScalingGroupName/p" + name},
+			})
+		}
+		s := model.Service{Cluster: "c", Name: "web", Status: model.StatusActive, SchedulingStrategy: ecs.SchedulingStrategyREPLICA, DesiredCount: 3}
+		s.CapacityProviderStrategy = []ecs.CapacityProviderStrategyItem{{CapacityProvider: "a", Base: 1, Weight: 1}, {CapacityProvider: "b", Weight: 1}}
+		s = rollout.Deploy(s, model.NewDeploymentID(), model.DefinitionRef{Family: "f", Revision: 1}, "", time.Now())
+		tx.PutService(&s)
+	})
+	w.await("three tasks", settled(3, 1))
+	if got := providers(w.store.View()); got["a"] != 2 || got["b"] != 1 {
+		t.Errorf("tasks by provider: %v", got)
+	}
+	for task := range w.store.View().LiveTasksOfService(key) {
+		if want := map[model.ProviderName]model.InstanceID{"a": "i1", "b": "i2"}[task.CapacityProvider]; task.Instance != want || task.LaunchType != ecs.LaunchTypeEC2 {
+			t.Errorf("a %s task of %s is on %s", task.LaunchType, task.CapacityProvider, task.Instance)
+		}
+	}
+	scale := func(n int32) {
+		w.update(func(tx *store.Tx) {
+			have, _ := tx.Service(key)
+			next := rollout.Renewed(*have)
+			next.DesiredCount = n
+			tx.PutService(&next)
+		})
+	}
+	scale(7)
+	w.await("the shortage of one pool told", func(v *store.Tables) bool {
+		got := providers(v)
+		return got["a"] == 4 && got["b"] == 2 && slices.ContainsFunc(w.events(), func(e string) bool {
+			return strings.Contains(e, "(container-instance i2) has insufficient CPU units available")
+		})
+	})
+	w.update(func(tx *store.Tx) { tx.PutInstance(pooled("i4", "pb", 250)) })
+	w.await("seven tasks once the pool has a second host", settled(7, 1))
+	if got := providers(w.store.View()); got["a"] != 4 || got["b"] != 3 {
+		t.Errorf("tasks by provider: %v", got)
+	}
+}

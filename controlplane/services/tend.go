@@ -140,26 +140,41 @@ func (l *Loop) start(tx *store.Tx, s *model.Service, want rollout.Start, now tim
 	if err != nil {
 		return nil, nil, err
 	}
-	request := order.Request(want.Count, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
-	for _, id := range want.Instances {
-		request.Candidates = append(request.Candidates, string(id))
-		request.DistinctInstance = true
-	}
-	result := placement.Place(tx.Fleet(s.Cluster), request)
+	source := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	var started []model.TaskID
-	for _, a := range result.Assignments {
-		t := order.Task(model.NewTaskID(), model.InstanceID(a.InstanceID), now)
-		tx.PutTask(t)
-		started = append(started, t.ID)
-	}
-	if len(started) == want.Count {
-		return started, nil, nil
-	}
-	miss := &rollout.Miss{NoInstances: result.NoInstances}
-	if c := result.Closest; c != nil {
-		miss.Instance, miss.Reason = model.InstanceID(c.InstanceID), string(c.Reason)
+	var miss *rollout.Miss
+	for _, portion := range order.Portions(want.Count, byProvider(tx, s), tx.PoolOfProvider) {
+		result := portion.PlaceOn(tx.Fleet(s.Cluster), want.Instances, source)
+		for _, a := range result.Assignments {
+			t := portion.Task(model.NewTaskID(), model.InstanceID(a.InstanceID), now)
+			tx.PutTask(t)
+			started = append(started, t.ID)
+		}
+		if len(result.Assignments) == portion.Count || miss != nil {
+			continue
+		}
+		miss = &rollout.Miss{NoInstances: result.NoInstances, Provider: portion.CapacityProvider}
+		if c := result.Closest; c != nil {
+			miss.Instance, miss.Reason = model.InstanceID(c.InstanceID), string(c.Reason)
+		}
 	}
 	return started, miss, nil
+}
+
+// byProvider counts the tasks of the PRIMARY deployment that are to go on, by the
+// capacity provider that they run on.
+func byProvider(tx *store.Tx, s *model.Service) map[string]int {
+	primary := s.Primary()
+	if len(primary.CapacityProviderStrategy) == 0 {
+		return nil
+	}
+	have := map[string]int{}
+	for t := range tx.LiveTasksOfService(s.Key()) {
+		if t.Deployment == primary.ID && t.DesiredStatus != model.TaskStopped && !t.Lost {
+			have[string(t.CapacityProvider)]++
+		}
+	}
+	return have
 }
 
 // appendEvents adds events to a service and forgets those beyond the latest 100.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"iter"
 
 	"github.com/longshore/longshore/controlplane/model"
@@ -11,25 +12,39 @@ var familyIndexes = []index[model.FamilyRecord]{
 	{less: func(a, b *model.FamilyRecord) bool { return a.Name < b.Name }},
 }
 
-func definitionLess(a, b *model.Definition) bool {
-	if a.Ref.Family != b.Ref.Family {
-		return a.Ref.Family < b.Ref.Family
-	}
-	return a.Ref.Revision < b.Ref.Revision
+func definitionLess(a, b *model.Definition) bool { return compareRefs(a.Ref, b.Ref) < 0 }
+
+func compareRefs(a, b model.DefinitionRef) int {
+	return cmp.Or(cmp.Compare(a.Family, b.Family), cmp.Compare(a.Revision, b.Revision))
 }
 
-func definitionActive(d *model.Definition) bool { return d.Status == ecs.TaskDefinitionStatusACTIVE }
+// ofStatus holds the definitions of one status.
+func ofStatus(status ecs.TaskDefinitionStatus) func(*model.Definition) bool {
+	return func(d *model.Definition) bool { return d.Status == status }
+}
+
+func byDeletion(a, b *model.Definition) bool {
+	x, y := a.Shape.DeleteRequestedAt.Time, b.Shape.DeleteRequestedAt.Time
+	if !x.Equal(y) {
+		return x.Before(y)
+	}
+	return definitionLess(a, b)
+}
 
 const (
 	definitionsByRef = iota
 	definitionsActive
 	definitionsInactive
+	definitionsDeleting
+	definitionsByDeletion
 )
 
 var definitionIndexes = []index[model.Definition]{
-	definitionsByRef:    {less: definitionLess},
-	definitionsActive:   {less: definitionLess, holds: definitionActive},
-	definitionsInactive: {less: definitionLess, holds: func(d *model.Definition) bool { return !definitionActive(d) }},
+	definitionsByRef:      {less: definitionLess},
+	definitionsActive:     {less: definitionLess, holds: ofStatus(ecs.TaskDefinitionStatusACTIVE)},
+	definitionsInactive:   {less: definitionLess, holds: ofStatus(ecs.TaskDefinitionStatusINACTIVE)},
+	definitionsDeleting:   {less: definitionLess, holds: ofStatus(ecs.TaskDefinitionStatusDELETEINPROGRESS)},
+	definitionsByDeletion: {less: byDeletion, holds: ofStatus(ecs.TaskDefinitionStatusDELETEINPROGRESS)},
 }
 
 // Family returns the record of a family that ever had a revision.
@@ -60,12 +75,21 @@ func (t *Tables) LatestActive(family model.Family) (*model.Definition, bool) {
 	return latest, latest != nil
 }
 
-// Definitions walks the ACTIVE or the other revisions by family and revision,
-// starting at from; backwards if descending.
-func (t *Tables) Definitions(active bool, from model.DefinitionRef, descending bool) iter.Seq[*model.Definition] {
-	number := definitionsInactive
-	if active {
-		number = definitionsActive
+// HasRevisions tells whether a family has any revision that is not gone.
+func (t *Tables) HasRevisions(family model.Family) bool {
+	from := &model.Definition{Ref: model.DefinitionRef{Family: family}}
+	return found(t.definitions, definitionsByRef, from, func(d *model.Definition) bool { return d.Ref.Family == family })
+}
+
+// Definitions walks the revisions of a status by family and revision, starting at
+// from; backwards if descending.
+func (t *Tables) Definitions(status ecs.TaskDefinitionStatus, from model.DefinitionRef, descending bool) iter.Seq[*model.Definition] {
+	number := definitionsActive
+	switch status {
+	case ecs.TaskDefinitionStatusINACTIVE:
+		number = definitionsInactive
+	case ecs.TaskDefinitionStatusDELETEINPROGRESS:
+		number = definitionsDeleting
 	}
 	pivot := &model.Definition{Ref: from}
 	return func(yield func(*model.Definition) bool) {
@@ -75,6 +99,29 @@ func (t *Tables) Definitions(active bool, from model.DefinitionRef, descending b
 		}
 		t.definitions.trees[number].Ascend(pivot, yield)
 	}
+}
+
+// DefinitionsDeleting walks the revisions that are being deleted, those longest
+// asked for first.
+func (t *Tables) DefinitionsDeleting() iter.Seq[*model.Definition] {
+	return t.definitions.scan(definitionsByDeletion, &model.Definition{}, func(*model.Definition) bool { return true })
+}
+
+// DefinitionInUse tells whether anything still needs a revision: a task that is
+// not STOPPED, or a service that starts tasks of it or would go back to it.
+func (t *Tables) DefinitionInUse(ref model.DefinitionRef) bool {
+	s := &model.Service{Deployments: []model.Deployment{{Definition: ref}}, LastCompleted: &model.Deployment{Definition: ref}}
+	return found(t.tasks, tasksLiveByDefinition, &model.Task{Definition: ref}, func(r *model.Task) bool { return r.Definition == ref }) ||
+		found(t.services, servicesByPrimary, s, func(r *model.Service) bool { return r.Primary().Definition == ref }) ||
+		found(t.services, servicesByLastCompleted, s, func(r *model.Service) bool { return r.LastCompleted.Definition == ref })
+}
+
+// found tells whether an index has a record from pivot on that is within.
+func found[T any](t *table[T], indexNumber int, pivot *T, within func(*T) bool) bool {
+	for range t.scan(indexNumber, pivot, within) {
+		return true
+	}
+	return false
 }
 
 // PutFamily makes or replaces the record of a family.
@@ -87,4 +134,10 @@ func (tx *Tx) PutFamily(f *model.FamilyRecord) {
 func (tx *Tx) PutDefinition(d *model.Definition) {
 	old, _ := tx.Definition(d.Ref)
 	put(tx, &definitionKind, old, d)
+}
+
+// DeleteDefinition forgets a revision. Its family keeps the number.
+func (tx *Tx) DeleteDefinition(d *model.Definition) {
+	old, _ := tx.Definition(d.Ref)
+	put(tx, &definitionKind, old, nil)
 }

@@ -19,11 +19,11 @@ type derived struct {
 
 // ClusterCounts are the numbers that DescribeClusters shows.
 type ClusterCounts struct {
-	Instances       int32 // ACTIVE or DRAINING
-	RunningTasks    int32
-	PendingTasks    int32
-	ActiveServices  int32
-	DrainingService int32
+	Instances        int32 // ACTIVE or DRAINING
+	RunningTasks     ByLaunchType
+	PendingTasks     ByLaunchType
+	ActiveServices   ByLaunchType
+	DrainingServices ByLaunchType
 }
 
 // Counts returns the numbers of a cluster.
@@ -65,16 +65,18 @@ func (t *Tables) deriveService(old, next *model.Service) {
 		}
 		switch s.Status {
 		case model.StatusActive:
-			t.derivedOf(s.Cluster).counts.ActiveServices += by
+			*t.derivedOf(s.Cluster).counts.ActiveServices.of(launchTypeOf(s)) += by
 		case model.StatusDraining:
-			t.derivedOf(s.Cluster).counts.DrainingService += by
+			*t.derivedOf(s.Cluster).counts.DrainingServices.of(launchTypeOf(s)) += by
 		}
 	}
 	count(old, -1)
 	count(next, 1)
+	t.deriveServiceUses(old, next)
 }
 
 func (t *Tables) deriveInstance(old, next *model.Instance) {
+	t.deriveAttributes(old, next)
 	wasLive, isLive := old != nil && InstanceLive(old), next != nil && InstanceLive(next)
 	switch {
 	case isLive:
@@ -118,9 +120,9 @@ func (t *Tables) deriveTask(old, next *model.Task) {
 
 func (c *ClusterCounts) add(t *model.Task, by int32) {
 	if running(t) {
-		c.RunningTasks += by
+		*c.RunningTasks.of(t.LaunchType) += by
 	} else if t.LastStatus.Starting() {
-		c.PendingTasks += by
+		*c.PendingTasks.of(t.LaunchType) += by
 	}
 }
 

@@ -57,8 +57,9 @@ func randomPut(t *rapid.T, tx *Tx) {
 		id := model.TaskID(fmt.Sprint("t", rapid.IntRange(1, 5).Draw(t, "task")))
 		next := &model.Task{ID: id, Cluster: "c", Instance: instance, Service: "s", DesiredStatus: model.TaskRunning, Group: "g"}
 		next.Reserved = model.Reservation{CPU: 100, MemoryMiB: int64(rapid.IntRange(1, 3).Draw(t, "memory")), TCP: []uint16{80}}
+		next.LaunchType = rapid.SampledFrom([]ecs.LaunchType{"", ecs.LaunchTypeEC2, ecs.LaunchTypeFARGATE, ecs.LaunchTypeEXTERNAL}).Draw(t, "launch type")
 		if old, ok := tx.Task("c", id); ok {
-			next.Instance, next.Reserved = old.Instance, old.Reserved // both are set for life
+			next.Instance, next.Reserved, next.LaunchType = old.Instance, old.Reserved, old.LaunchType // set for life
 		}
 		next.LastStatus = rapid.SampledFrom([]model.TaskStatus{model.TaskPending, model.TaskRunning, model.TaskStopping, model.TaskStopped}).Draw(t, "status")
 		tx.PutTask(next)
@@ -78,9 +79,9 @@ func checkDerived(t *rapid.T, tables *Tables) {
 	for task := range tables.tasks.scan(tasksByID, &model.Task{}, func(*model.Task) bool { return true }) {
 		switch task.LastStatus {
 		case model.TaskRunning:
-			want.RunningTasks++
+			*want.RunningTasks.of(task.LaunchType)++
 		case model.TaskPending:
-			want.PendingTasks++
+			*want.PendingTasks.of(task.LaunchType)++
 		}
 	}
 	if got := tables.Counts("c"); got != want {

@@ -13,11 +13,13 @@ import (
 //	│   └── <lease>                            → addresses of the leader
 //	└── state/
 //	    ├── clusters/<cluster>                 → model.Cluster
+//	    ├── providers/<name>                   → model.CapacityProvider, without the reserved ones
 //	    ├── families/<family>                  → model.FamilyRecord, the last revision given out
 //	    ├── definitions/<family>/<revision>    → model.Definition; the revision has ten digits
 //	    ├── instances/<cluster>/<id>           → model.Instance
 //	    ├── services/<cluster>/<name>          → model.Service, with its deployments
 //	    ├── events/<cluster>/<name>/<sequence> → model.ServiceEvent, the latest 100 of a service
+//	    ├── settings/<name>/<principal>        → model.AccountSetting; the principal is an ARN
 //	    └── tasks/<cluster>/<id>               → model.Task, with its containers
 //
 // Names are of letters, digits, hyphens and underscores, so that no key is a
@@ -32,6 +34,10 @@ const (
 )
 
 func clusterKey(c *model.Cluster) string { return statePrefix + "clusters/" + string(c.Name) }
+
+func providerKey(p *model.CapacityProvider) string {
+	return statePrefix + "providers/" + string(p.Name)
+}
 
 func familyKey(f *model.FamilyRecord) string { return statePrefix + "families/" + string(f.Name) }
 
@@ -49,6 +55,10 @@ func serviceKey(s *model.Service) string {
 
 func eventKey(e *model.ServiceEvent) string {
 	return fmt.Sprintf("%sevents/%s/%s/%016d", statePrefix, e.Service.Cluster, e.Service.Name, e.Sequence)
+}
+
+func settingKey(s *model.AccountSetting) string {
+	return statePrefix + "settings/" + string(s.Name) + "/" + s.Principal
 }
 
 func taskKey(t *model.Task) string {

@@ -66,6 +66,8 @@ func (s *Store) loadRecord(key string, value []byte) error {
 	switch name {
 	case "clusters":
 		err = loadInto(s.head, &clusterKind, value)
+	case "providers":
+		err = loadInto(s.head, &providerKind, value)
 	case "families":
 		err = loadInto(s.head, &familyKind, value)
 	case "definitions":
@@ -76,6 +78,8 @@ func (s *Store) loadRecord(key string, value []byte) error {
 		err = loadInto(s.head, &serviceKind, value)
 	case "events":
 		err = loadInto(s.head, &eventKind, value)
+	case "settings":
+		err = loadInto(s.head, &settingKind, value)
 	case "tasks":
 		err = loadInto(s.head, &taskKind, value)
 	default:

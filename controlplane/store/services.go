@@ -20,11 +20,31 @@ func ServiceLive(s *model.Service) bool { return s.Status != model.StatusInactiv
 const (
 	servicesByKey = iota
 	servicesLive
+	servicesByPrimary
+	servicesByLastCompleted
 )
 
 var serviceIndexes = []index[model.Service]{
 	servicesByKey: {less: serviceLess},
 	servicesLive:  {less: serviceLess, holds: ServiceLive},
+	servicesByPrimary: {
+		less:  byDefinition(func(s *model.Service) model.DefinitionRef { return s.Primary().Definition }),
+		holds: func(s *model.Service) bool { return ServiceLive(s) && len(s.Deployments) > 0 },
+	},
+	servicesByLastCompleted: {
+		less:  byDefinition(func(s *model.Service) model.DefinitionRef { return s.LastCompleted.Definition }),
+		holds: func(s *model.Service) bool { return ServiceLive(s) && s.LastCompleted != nil },
+	},
+}
+
+// byDefinition orders services by a definition that they need, and by name.
+func byDefinition(of func(*model.Service) model.DefinitionRef) func(a, b *model.Service) bool {
+	return func(a, b *model.Service) bool {
+		if c := compareRefs(of(a), of(b)); c != 0 {
+			return c < 0
+		}
+		return serviceLess(a, b)
+	}
 }
 
 func eventLess(a, b *model.ServiceEvent) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/store"
 	"github.com/longshore/longshore/controlplane/store/storetest"
+	"github.com/longshore/longshore/proto/ecs"
 )
 
 func putCluster(name string) func(*store.Tx) error {
@@ -56,6 +58,31 @@ func TestUpdate_SurvivesInTheNextTerm(t *testing.T) {
 	}
 	if count != 500 {
 		t.Errorf("%d clusters after reloading, want 500", count)
+	}
+}
+
+func TestCapacityProviders_SurviveInTheNextTerm(t *testing.T) {
+	etcd := storetest.Etcd(t)
+	t.Run("first term", func(t *testing.T) {
+		err := storetest.On(t, etcd, nil).Update(t.Context(), func(tx *store.Tx) error {
+			tx.PutCapacityProvider(&model.CapacityProvider{Name: "p", Status: ecs.CapacityProviderStatusACTIVE})
+			tx.PutCluster(&model.Cluster{Name: "c", Status: model.StatusActive, CapacityProviders: []model.ProviderName{"p", "FARGATE"}})
+			tx.PutTask(&model.Task{Cluster: "c", ID: "t", CapacityProvider: "p", LastStatus: model.TaskRunning})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	v := storetest.On(t, etcd, nil).View()
+	if p, ok := v.CapacityProvider("p"); !ok || p.Status != ecs.CapacityProviderStatusACTIVE {
+		t.Errorf("reloaded %+v", p)
+	}
+	if clusters := slices.Collect(v.ClustersOfProvider("FARGATE")); len(clusters) != 1 || !v.ProviderInUse("c", "p") || v.ProviderInUse("c", "FARGATE") {
+		t.Errorf("who uses them is not known any more: %v", clusters)
+	}
+	if _, ok := v.CapacityProvider("FARGATE_SPOT"); !ok {
+		t.Error("a reserved provider is gone")
 	}
 }
 

@@ -8,12 +8,16 @@ import (
 // what the transaction has put so far.
 type Tables struct {
 	clusters    *table[model.Cluster]
+	providers   *table[model.CapacityProvider]
+	uses        *table[providerUse] // derived from clusters and services
 	families    *table[model.FamilyRecord]
 	definitions *table[model.Definition]
 	instances   *table[model.Instance]
 	services    *table[model.Service]
 	events      *table[model.ServiceEvent]
 	tasks       *table[model.Task]
+	settings    *table[model.AccountSetting]
+	attributes  *table[AttributeOf] // derived from instances
 	derived     *table[derived]
 	epoch       uint64 // grows with each freeze; see derived
 }
@@ -21,12 +25,16 @@ type Tables struct {
 func newTables() *Tables {
 	return &Tables{
 		clusters:    newTable(clusterIndexes...),
+		providers:   newProviders(),
+		uses:        newTable(useIndexes...),
 		families:    newTable(familyIndexes...),
 		definitions: newTable(definitionIndexes...),
 		instances:   newTable(instanceIndexes...),
 		services:    newTable(serviceIndexes...),
 		events:      newTable(eventIndexes...),
 		tasks:       newTable(taskIndexes...),
+		settings:    newTable(settingIndexes...),
+		attributes:  newTable(attributeIndexes...),
 		derived:     newTable(index[derived]{less: func(a, b *derived) bool { return a.cluster < b.cluster }}),
 	}
 }
@@ -36,12 +44,16 @@ func (t *Tables) freeze() *Tables {
 	t.epoch++
 	return &Tables{
 		clusters:    t.clusters.freeze(),
+		providers:   t.providers.freeze(),
+		uses:        t.uses.freeze(),
 		families:    t.families.freeze(),
 		definitions: t.definitions.freeze(),
 		instances:   t.instances.freeze(),
 		services:    t.services.freeze(),
 		events:      t.events.freeze(),
 		tasks:       t.tasks.freeze(),
+		settings:    t.settings.freeze(),
+		attributes:  t.attributes.freeze(),
 		derived:     t.derived.freeze(),
 		epoch:       t.epoch,
 	}
@@ -55,13 +67,15 @@ type kind[T any] struct {
 }
 
 var (
-	clusterKind    = kind[model.Cluster]{clusterKey, func(t *Tables) *table[model.Cluster] { return t.clusters }, nil}
+	clusterKind    = kind[model.Cluster]{clusterKey, func(t *Tables) *table[model.Cluster] { return t.clusters }, (*Tables).deriveCluster}
+	providerKind   = kind[model.CapacityProvider]{providerKey, func(t *Tables) *table[model.CapacityProvider] { return t.providers }, nil}
 	familyKind     = kind[model.FamilyRecord]{familyKey, func(t *Tables) *table[model.FamilyRecord] { return t.families }, nil}
 	definitionKind = kind[model.Definition]{definitionKey, func(t *Tables) *table[model.Definition] { return t.definitions }, nil}
 	instanceKind   = kind[model.Instance]{instanceKey, func(t *Tables) *table[model.Instance] { return t.instances }, (*Tables).deriveInstance}
 	serviceKind    = kind[model.Service]{serviceKey, func(t *Tables) *table[model.Service] { return t.services }, (*Tables).deriveService}
 	eventKind      = kind[model.ServiceEvent]{eventKey, func(t *Tables) *table[model.ServiceEvent] { return t.events }, nil}
 	taskKind       = kind[model.Task]{taskKey, func(t *Tables) *table[model.Task] { return t.tasks }, (*Tables).deriveTask}
+	settingKind    = kind[model.AccountSetting]{settingKey, func(t *Tables) *table[model.AccountSetting] { return t.settings }, nil}
 )
 
 // replace applies one change to the tables and to what is derived from them.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"iter"
 	"strings"
 
@@ -27,6 +28,8 @@ const (
 	tasksByStopTime
 	tasksLiveByInstance
 	tasksOpenByService
+	tasksLiveByDefinition
+	tasksLiveByProvider
 )
 
 // taskOrder builds an order of cluster, some fields, and id.
@@ -65,6 +68,7 @@ func byService(t *model.Task) string  { return string(t.Service) }
 func byFamily(t *model.Task) string   { return string(t.Definition.Family) }
 func byStarter(t *model.Task) string  { return t.StartedBy }
 func byToken(t *model.Task) string    { return t.ClientToken }
+func byProvider(t *model.Task) string { return string(t.CapacityProvider) }
 
 var taskIndexes = []index[model.Task]{
 	tasksByID:       {less: taskOrder(func(a, b *model.Task) int { return 0 })},
@@ -88,6 +92,16 @@ var taskIndexes = []index[model.Task]{
 	},
 	tasksLiveByInstance: {less: taskOrder(byField(byInstance)), holds: TaskLive},
 	tasksOpenByService:  {less: taskOrder(byField(byService)), holds: func(t *model.Task) bool { return t.Service != "" && TaskOpen(t) }},
+	tasksLiveByDefinition: {
+		less: func(a, b *model.Task) bool {
+			return cmp.Or(compareRefs(a.Definition, b.Definition), cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.ID, b.ID)) < 0
+		},
+		holds: TaskLive,
+	},
+	tasksLiveByProvider: {
+		less:  taskOrder(byField(byProvider)),
+		holds: func(t *model.Task) bool { return t.CapacityProvider != "" && TaskLive(t) },
+	},
 }
 
 // Task returns a task, STOPPED ones as long as they are kept.
