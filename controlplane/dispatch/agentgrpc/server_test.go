@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -170,7 +171,12 @@ func TestSession_AcknowledgesAReportOnceItIsDurable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, stream, func(m *agentv1.ControlMessage) bool { return m.GetAck().GetSequence() == 7 })
+	acknowledged, removed := false, []string(nil) // in either order
+	await(t, stream, func(m *agentv1.ControlMessage) bool {
+		acknowledged = acknowledged || m.GetAck().GetSequence() == 7
+		removed = append(removed, m.GetDesired().GetRemoved()...)
+		return acknowledged && len(removed) > 0
+	})
 	task, _ := b.store.View().Task("c", "t1")
 	if task.LastStatus != model.TaskStopped || task.DesiredStatus != model.TaskStopped || task.StopCode != ecs.TaskStopCodeEssentialContainerExited {
 		t.Errorf("after the acknowledgement the task is %+v", task)
@@ -181,9 +187,8 @@ func TestSession_AcknowledgesAReportOnceItIsDurable(t *testing.T) {
 	if foreign, _ := b.store.View().Task("c", "foreign"); foreign.LastStatus != model.TaskPending {
 		t.Error("an instance changed another instance's task")
 	}
-	removed := await(t, stream, func(m *agentv1.ControlMessage) bool { return len(m.GetDesired().GetRemoved()) > 0 })
-	if got := removed.GetDesired().Removed[0]; got != owner.TaskARN("c", "t1") {
-		t.Errorf("removed %q, want the stopped task", got)
+	if !slices.Equal(removed, []string{owner.TaskARN("c", "t1")}) {
+		t.Errorf("removed %q, want the stopped task", removed)
 	}
 	// The same again, and an older state, change nothing.
 	if err := stream.Send(report(8, &agentv1.TaskState{Arn: owner.TaskARN("c", "t1"), Status: "RUNNING"})); err != nil {

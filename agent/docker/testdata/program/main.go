@@ -12,6 +12,13 @@ import (
 	"syscall"
 )
 
+// Where the programs listen: not at the same port, because some of the tests
+// have both in one network namespace.
+const (
+	serving  = ":8080"
+	ignoring = ":8081"
+)
+
 func main() {
 	if len(os.Args) < 2 {
 		fail("what to do is missing")
@@ -20,10 +27,10 @@ func main() {
 	case "serve": // answers on port 8080, and ends with 0 on SIGTERM, with CODE on /exit/CODE
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, syscall.SIGTERM)
-		serve(stop)
+		serve(stop, serving)
 	case "ignore-term": // serves until it is killed
 		signal.Ignore(syscall.SIGTERM)
-		serve(nil)
+		serve(nil, ignoring)
 	case "ask": // ends with 0 if serve answers beside it
 		ask()
 	case "exit": // ends at once with the given code
@@ -34,10 +41,10 @@ func main() {
 }
 
 // serve answers: who gets an answer knows that signals are dealt with as well.
-func serve(stop <-chan os.Signal) {
+func serve(stop <-chan os.Signal, address string) {
 	failed := make(chan error, 1)
 	go func() {
-		failed <- http.ListenAndServe(":8080", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		failed <- http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if code, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/exit/")); err == nil {
 				os.Exit(code)
 			}
@@ -53,7 +60,10 @@ func serve(stop <-chan os.Signal) {
 }
 
 func ask() {
-	response, err := http.Get("http://127.0.0.1:8080/")
+	response, err := http.Get("http://127.0.0.1" + serving)
+	if err != nil {
+		response, err = http.Get("http://127.0.0.1" + ignoring)
+	}
 	if err != nil {
 		fail(err.Error())
 	}
