@@ -10,18 +10,19 @@ import (
 	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 
 	"github.com/longshore/longshore/controlplane/store/embedded"
+	"github.com/longshore/longshore/scripts/testbed"
 )
 
 // plane starts a control plane of its own.
-func (s *site) plane(name, api, agents string, more ...string) *process {
+func (s *site) plane(name, api, agents string, more ...string) *testbed.Process {
 	args := append([]string{
-		"controlplane", "--data-dir", filepath.Join(s.dir, name), "--api-addr", api, "--agent-addr", agents, "--ops-addr", freeAddress(s.t),
+		"controlplane", "--data-dir", filepath.Join(s.dir, name), "--api-addr", api, "--agent-addr", agents, "--ops-addr", testbed.FreeAddress(s.t),
 	}, more...)
 	return start(s.t, args...)
 }
 
 // agent starts an agent; several share the machine's Docker daemon.
-func (s *site) agent(name, controlPlanes string, more ...string) *process {
+func (s *site) agent(name, controlPlanes string, more ...string) *testbed.Process {
 	args := append([]string{
 		"agent", "--controlplane", controlPlanes, "--cluster", s.cluster(), "--data-dir", filepath.Join(s.dir, name), "--instance-name", name,
 	}, more...)
@@ -30,10 +31,9 @@ func (s *site) agent(name, controlPlanes string, more ...string) *process {
 
 func TestAgents_ShareADaemonAndEachRunsItsOwn(t *testing.T) {
 	s := newSite(t)
-	s.plane("plane", s.api, s.agents).awaitReady()
-	s.createCluster()
-	first := s.agent("a1", s.agents).awaitReady()
-	s.agent("a2", s.agents).awaitReady()
+	s.createCluster(s.plane("plane", s.api, s.agents).AwaitReady())
+	first := s.agent("a1", s.agents).AwaitReady()
+	s.agent("a2", s.agents).AwaitReady()
 	s.createService("web", s.register("web", web(s.images.Serve)), 4)
 	s.awaitStable("web")
 	perHost := map[string]int{}
@@ -45,11 +45,11 @@ func TestAgents_ShareADaemonAndEachRunsItsOwn(t *testing.T) {
 	}
 
 	before := s.runningIDs()
-	first.kill()
+	first.Kill()
 	if now := s.runningIDs(); !slices.Equal(now, before) {
 		t.Fatal("containers ended with their agent")
 	}
-	s.agent("a1", s.agents).awaitReady()
+	s.agent("a1", s.agents).AwaitReady()
 	s.awaitStable("web")
 	if now := s.runningIDs(); !slices.Equal(now, before) {
 		t.Errorf("containers %v after the agent's restart, want the same as before: %v", now, before)
@@ -62,14 +62,13 @@ func TestAgents_ShareADaemonAndEachRunsItsOwn(t *testing.T) {
 
 func TestAgents_TasksOfASilentHostAreReplacedAndGivenBack(t *testing.T) {
 	s := newSite(t)
-	s.plane("plane", s.api, s.agents, "--agent-disconnect-after", "500ms", "--agent-replace-after", "1s", "--agent-give-up-after", "4s").awaitReady()
-	s.createCluster()
-	first := s.agent("a1", s.agents).awaitReady()
+	s.createCluster(s.plane("plane", s.api, s.agents, "--agent-disconnect-after", "500ms", "--agent-replace-after", "1s", "--agent-give-up-after", "4s").AwaitReady())
+	first := s.agent("a1", s.agents).AwaitReady()
 	s.createService("web", s.register("web", web(s.images.Serve)), 2)
 	s.awaitStable("web")
 	lost := s.taskARNs("web")
-	s.agent("a2", s.agents).awaitReady()
-	first.kill()
+	s.agent("a2", s.agents).AwaitReady()
+	first.Kill()
 	s.await("the tasks replaced on the other host", func() bool {
 		for _, arn := range lost {
 			if *s.task(arn).LastStatus != "STOPPED" {
@@ -84,7 +83,7 @@ func TestAgents_TasksOfASilentHostAreReplacedAndGivenBack(t *testing.T) {
 		t.Errorf("stopped with %s, %q", dead.StopCode, aws.ToString(dead.StoppedReason))
 	}
 	// The host was not dead: when its agent is back, what it runs is not wanted any more.
-	s.agent("a1", s.agents).awaitReady()
+	s.agent("a1", s.agents).AwaitReady()
 	s.await("two containers in all", func() bool { return len(s.runningIDs()) == 2 })
 	s.awaitStable("web")
 }
@@ -98,20 +97,20 @@ func TestControlPlanes_OneTakesOverFromTheOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { etcd.Close() })
-	otherAPI, otherAgents := freeAddress(t), freeAddress(t)
-	leading := s.plane("p1", s.api, s.agents, "--etcd-endpoints", etcd.Endpoint()).awaitReady()
-	s.plane("p2", otherAPI, otherAgents, "--etcd-endpoints", etcd.Endpoint()).awaitReady()
+	otherAPI, otherAgents := testbed.FreeAddress(t), testbed.FreeAddress(t)
+	leading := s.plane("p1", s.api, s.agents, "--etcd-endpoints", etcd.Endpoint()).AwaitReady()
+	s.plane("p2", otherAPI, otherAgents, "--etcd-endpoints", etcd.Endpoint()).AwaitReady()
 
 	throughStandby := client(otherAPI)
 	if _, err := throughStandby.CreateCluster(t.Context(), &awsecs.CreateClusterInput{ClusterName: aws.String(s.cluster())}); err != nil {
 		t.Fatalf("the standby does not answer: %v", err)
 	}
-	s.agent("a1", otherAgents+","+s.agents).awaitReady()
+	s.agent("a1", otherAgents+","+s.agents).AwaitReady()
 	s.createService("web", s.register("web", web(s.images.Serve)), 2)
 	s.awaitStable("web")
 	tasks, containers := s.taskARNs("web"), s.runningIDs()
 
-	leading.kill()
+	leading.Kill()
 	s.ecs = throughStandby
 	s.await("the other one to lead", func() bool {
 		_, err := s.ecs.CreateCluster(t.Context(), &awsecs.CreateClusterInput{ClusterName: aws.String("after")})

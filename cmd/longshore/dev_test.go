@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/longshore/longshore/scripts/testbed"
 )
 
 func web(image string) types.ContainerDefinition {
@@ -98,7 +100,7 @@ func TestDev_ServiceFromCreationToDeletion(t *testing.T) {
 	if n := len(s.runningIDs()); n != 0 {
 		t.Errorf("%d containers run after the service was deleted", n)
 	}
-	p.stop()
+	p.Stop()
 }
 
 func TestDev_KilledAndStartedAgainLosesNothingAndRestartsNothing(t *testing.T) {
@@ -111,7 +113,7 @@ func TestDev_KilledAndStartedAgainLosesNothingAndRestartsNothing(t *testing.T) {
 	lone := s.run(definition, 1)[0]
 	lone = s.awaitTask(*lone.TaskArn, "RUNNING")
 	port := *lone.Containers[0].NetworkBindings[0].HostPort
-	p.kill()
+	p.Kill()
 
 	if n := len(s.runningIDs()); n != 3 {
 		t.Fatalf("%d containers run while longshore is down, want 3", n)
@@ -134,7 +136,7 @@ func TestDev_KilledAndStartedAgainLosesNothingAndRestartsNothing(t *testing.T) {
 	if now := s.runningIDs(); !slices.Equal(now, survivorIDs) {
 		t.Errorf("containers %v, want the same as before: %v", now, survivorIDs)
 	}
-	p.stop()
+	p.Stop()
 	if n := len(s.runningIDs()); n != 0 {
 		t.Errorf("%d containers run after a clean end", n)
 	}
@@ -166,7 +168,7 @@ func TestDev_KilledWhileWritingKeepsWhatWasAcknowledged(t *testing.T) {
 		}()
 	}
 	s.await("a few hundred writes", func() bool { return len(acknowledged) > 300 })
-	p.kill()
+	p.Kill()
 	close(stop)
 	for range 8 {
 		<-done
@@ -196,7 +198,7 @@ func TestDev_KeepTasksLeavesThemAndTheNextStartAdoptsThem(t *testing.T) {
 	arn := *s.run(s.register("web", web(s.images.Serve)), 1)[0].TaskArn
 	s.awaitTask(arn, "RUNNING")
 	before := s.runningIDs()
-	p.stop()
+	p.Stop()
 	if now := s.runningIDs(); !slices.Equal(now, before) {
 		t.Fatalf("containers %v after the end, want %v", now, before)
 	}
@@ -204,7 +206,7 @@ func TestDev_KeepTasksLeavesThemAndTheNextStartAdoptsThem(t *testing.T) {
 	if task := s.awaitTask(arn, "RUNNING"); *task.Containers[0].RuntimeId != before[0] {
 		t.Errorf("the task runs in container %s, want %s", *task.Containers[0].RuntimeId, before[0])
 	}
-	p.stop()
+	p.Stop()
 }
 
 func TestDev_WhatCannotRunIsStoppedWithItsReason(t *testing.T) {
@@ -257,14 +259,14 @@ func TestDev_StoppedTasksAreCleanedUpAfterTheWait(t *testing.T) {
 func TestDev_ASecondOneOnTheSameFolderIsRefused(t *testing.T) {
 	s := newSite(t)
 	s.dev()
-	second := start(t, "dev", "--data-dir", s.dir+"/data", "--api-addr", freeAddress(t), "--agent-addr", freeAddress(t), "--ops-addr", freeAddress(t))
+	second := start(t, "dev", "--data-dir", s.dir+"/data", "--api-addr", testbed.FreeAddress(t), "--agent-addr", testbed.FreeAddress(t), "--ops-addr", testbed.FreeAddress(t))
 	select {
-	case <-second.ended:
-	case <-time.After(patience):
+	case <-second.Ended():
+	case <-time.After(testbed.Patience):
 		t.Fatal("the second one does not end")
 	}
-	if !strings.Contains(second.log.String(), "in use") {
-		t.Errorf("it says %q", second.log)
+	if !strings.Contains(second.Log(), "in use") {
+		t.Errorf("it says %q", second.Log())
 	}
 }
 

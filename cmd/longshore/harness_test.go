@@ -1,23 +1,18 @@
 package main_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
@@ -25,23 +20,10 @@ import (
 	"github.com/longshore/longshore/agent/agenttest"
 	"github.com/longshore/longshore/agent/docker"
 	"github.com/longshore/longshore/agent/runtime"
+	"github.com/longshore/longshore/scripts/testbed"
 )
 
-// patience bounds what works within moments on a machine that is not busy.
-const patience = 90 * time.Second
-
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "longshore-bin-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "longshore")
-	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("building longshore: %w\n%s", err, out)
-	}
-	return path, nil
-})
+var binary = sync.OnceValues(testbed.Build)
 
 func TestMain(m *testing.M) {
 	code := m.Run()
@@ -51,101 +33,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// process is a running longshore.
-type process struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	log   *lockedBuffer
-	ready chan struct{}
-	ended chan struct{}
-}
-
 // start runs longshore with arguments. It is killed when the test ends.
-func start(t *testing.T, args ...string) *process {
+func start(t *testing.T, args ...string) *testbed.Process {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, cmd: exec.Command(path, args...), log: &lockedBuffer{}, ready: make(chan struct{}), ended: make(chan struct{})}
-	p.cmd.Stderr = p.log
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go p.follow(out)
-	t.Cleanup(func() {
-		p.kill()
-		if t.Failed() {
-			t.Logf("longshore %s:\n%s", strings.Join(args, " "), p.log)
-		}
-	})
-	return p
-}
-
-func (p *process) follow(out io.Reader) {
-	defer close(p.ended)
-	seen := false
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		fmt.Fprintln(p.log, lines.Text())
-		if !seen && strings.Contains(lines.Text(), "ready") {
-			seen = true
-			close(p.ready)
-		}
-	}
-	p.cmd.Wait()
-}
-
-// awaitReady waits for the line that says ready.
-func (p *process) awaitReady() *process {
-	p.t.Helper()
-	select {
-	case <-p.ready:
-	case <-p.ended:
-		p.t.Fatalf("longshore ended before it was ready:\n%s", p.log)
-	case <-time.After(patience):
-		p.t.Fatalf("longshore is not ready:\n%s", p.log)
-	}
-	return p
-}
-
-func (p *process) kill() {
-	p.cmd.Process.Signal(syscall.SIGKILL)
-	<-p.ended
-}
-
-// stop ends it as a user would, and waits.
-func (p *process) stop() {
-	p.t.Helper()
-	p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.ended:
-	case <-time.After(patience):
-		p.t.Fatalf("longshore did not end on SIGTERM:\n%s", p.log)
-	}
-	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
-		p.t.Errorf("longshore ended with %d on SIGTERM:\n%s", code, p.log)
-	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	return testbed.Start(t, path, args...)
 }
 
 // site is where a test runs its longshore: addresses, a folder, a Docker engine.
@@ -165,7 +60,7 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, dir: t.TempDir(), api: freeAddress(t), agents: freeAddress(t), ops: freeAddress(t), engine: engine}
+	s := &site{t: t, dir: t.TempDir(), api: testbed.FreeAddress(t), agents: testbed.FreeAddress(t), ops: testbed.FreeAddress(t), engine: engine}
 	s.images = agenttest.ImportImages(t, host)
 	s.ecs = client(s.api)
 	t.Cleanup(func() {
@@ -212,16 +107,6 @@ func (s *site) runningIDs() []string {
 	return ids
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func client(address string) *awsecs.Client {
 	return awsecs.New(awsecs.Options{
 		Region:       "us-east-1",
@@ -232,23 +117,33 @@ func client(address string) *awsecs.Client {
 
 // dev starts longshore dev on the site and waits until it is ready; the cluster
 // of the agent is made first if this is the first start.
-func (s *site) dev(more ...string) *process {
+func (s *site) dev(more ...string) *testbed.Process {
 	s.t.Helper()
 	args := append([]string{
 		"dev", "--data-dir", filepath.Join(s.dir, "data"), "--api-addr", s.api, "--agent-addr", s.agents, "--ops-addr", s.ops,
 		"--cluster", s.cluster(),
 	}, more...)
 	p := start(s.t, args...)
-	s.createCluster()
-	return p.awaitReady()
+	s.createCluster(p)
+	return p.AwaitReady()
 }
 
-// createCluster makes the cluster; the SDK tries until the API answers.
-func (s *site) createCluster() {
+// createCluster makes the cluster; the SDK tries until the API answers, or the
+// process that should answer has ended.
+func (s *site) createCluster(p *testbed.Process) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), testbed.Patience)
 	defer cancel()
-	patient := func(o *awsecs.Options) { o.RetryMaxAttempts = 100 }
+	go func() {
+		select {
+		case <-p.Ended():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	patient := func(o *awsecs.Options) {
+		o.Retryer = retry.AddWithMaxBackoffDelay(retry.AddWithMaxAttempts(retry.NewStandard(), 0), 100*time.Millisecond)
+	}
 	if _, err := s.ecs.CreateCluster(ctx, &awsecs.CreateClusterInput{ClusterName: aws.String(s.cluster())}, patient); err != nil {
 		s.t.Fatal(err)
 	}
@@ -325,7 +220,7 @@ func (s *site) awaitStable(name string) {
 	waiter := awsecs.NewServicesStableWaiter(s.ecs, func(o *awsecs.ServicesStableWaiterOptions) {
 		o.MinDelay, o.MaxDelay = 100*time.Millisecond, 200*time.Millisecond
 	})
-	err := waiter.Wait(s.t.Context(), &awsecs.DescribeServicesInput{Cluster: aws.String(s.cluster()), Services: []string{name}}, patience)
+	err := waiter.Wait(s.t.Context(), &awsecs.DescribeServicesInput{Cluster: aws.String(s.cluster()), Services: []string{name}}, testbed.Patience)
 	if err != nil {
 		var events []string
 		for _, e := range s.service(name).Events {
@@ -341,7 +236,7 @@ func (s *site) await(what string, holds func() bool) {
 	s.t.Helper()
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
-	deadline := time.After(patience)
+	deadline := time.After(testbed.Patience)
 	for !holds() {
 		select {
 		case <-ticker.C:

@@ -16,6 +16,7 @@ import (
 	"github.com/longshore/longshore/agent/lifecycle"
 	"github.com/longshore/longshore/agent/runtime"
 	"github.com/longshore/longshore/proto/ecs"
+	"github.com/longshore/longshore/scripts/testbed"
 )
 
 const (
@@ -164,7 +165,7 @@ func (s *launchSite) serviceName() string { return fmt.Sprintf("launch-%d", s.se
 // all its tasks RUNNING.
 func (s *launchSite) runService(b *testing.B) (took time.Duration) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), patience)
+	ctx, cancel := context.WithTimeout(b.Context(), testbed.Patience)
 	defer cancel()
 	var began time.Time
 	started := map[string]bool{}
@@ -214,7 +215,7 @@ func (s *launchSite) deleteService(b *testing.B) {
 // awaitRemoved waits until the agent has left nothing on the daemon.
 func (s *launchSite) awaitRemoved(b *testing.B) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), patience)
+	ctx, cancel := context.WithTimeout(b.Context(), testbed.Patience)
 	defer cancel()
 	labels := map[string]string{lifecycle.LabelInstance: s.instance}
 	removed := false

@@ -14,6 +14,7 @@ import (
 
 	"github.com/longshore/longshore/proto/ecs"
 	"github.com/longshore/longshore/scripts/bench/fleet"
+	"github.com/longshore/longshore/scripts/testbed"
 )
 
 const (
@@ -78,7 +79,7 @@ func startFleet(b *testing.B, p *plane, instances int) {
 	})
 	select {
 	case <-f.Ready():
-	case <-time.After(patience):
+	case <-time.After(testbed.Patience):
 		b.Fatal("the fleet is not connected")
 	}
 }
