@@ -32,6 +32,7 @@ type Config struct {
 	// EtcdEndpoints of an external cluster; without, etcd runs in this process.
 	EtcdEndpoints []string
 	EtcdTLS       *tls.Config
+	EtcdLimits    store.Limits // of transactions of the external cluster; default store.DefaultLimits
 
 	API, Agents, Ops net.Listener
 	// AdvertiseAPI and AdvertiseAgents are the addresses by which other control
@@ -81,7 +82,7 @@ func (c *Config) setDefaults() {
 type ControlPlane struct {
 	cfg      Config
 	node     string // this control plane's name in the election
-	client   *store.Client
+	etcd     etcd
 	closers  []func() error
 	api      *api.Server
 	registry *prometheus.Registry
@@ -120,12 +121,10 @@ func (c *ControlPlane) open(ctx context.Context) error {
 	}
 	c.node = node
 	c.closers = append(c.closers, unlock)
-	client, closeEtcd, err := openEtcd(ctx, c.cfg, filepath.Join(c.cfg.DataDir, "etcd"))
-	if err != nil {
+	if c.etcd, err = openEtcd(ctx, c.cfg, filepath.Join(c.cfg.DataDir, "etcd")); err != nil {
 		return err
 	}
-	c.client = client
-	c.closers = append(c.closers, closeEtcd)
+	c.closers = append(c.closers, c.etcd.close)
 	return nil
 }
 
@@ -144,10 +143,10 @@ func (c *ControlPlane) Run(ctx context.Context) error {
 	group.Go(func() error { return c.serveAPI(ctx) })
 	group.Go(func() error { return c.serveAgents(ctx) })
 	group.Go(func() error { return c.serveOps(ctx) })
-	group.Go(func() error { return leader.Observe(ctx, c.client, c.learnLeader) })
+	group.Go(func() error { return leader.Observe(ctx, c.etcd.client, c.learnLeader) })
 	group.Go(func() error {
 		return leader.Run(ctx, leader.Config{
-			Client:    c.client,
+			Client:    c.etcd.client,
 			Node:      c.node,
 			Addresses: leader.Addresses{API: c.cfg.AdvertiseAPI, Agent: c.cfg.AdvertiseAgents},
 			Logger:    c.cfg.Logger,

@@ -52,17 +52,24 @@ func nodeName(file string) (string, error) {
 }
 
 // openEtcd connects to the external cluster, or starts the embedded server.
-func openEtcd(ctx context.Context, cfg Config, dir string) (*store.Client, func() error, error) {
+func openEtcd(ctx context.Context, cfg Config, dir string) (etcd, error) {
 	if len(cfg.EtcdEndpoints) == 0 {
 		server, err := embedded.Start(ctx, dir)
 		if err != nil {
-			return nil, nil, err
+			return etcd{}, err
 		}
-		return server.Client(), server.Close, nil
+		return etcd{server.Client(), server.Limits(), server.Close}, nil
 	}
 	client, err := store.Dial(cfg.EtcdEndpoints, cfg.EtcdTLS)
 	if err != nil {
-		return nil, nil, err
+		return etcd{}, err
 	}
-	return client, client.Close, nil
+	return etcd{client, cfg.EtcdLimits, client.Close}, nil
+}
+
+// etcd is an open connection.
+type etcd struct {
+	client *store.Client
+	limits store.Limits
+	close  func() error
 }

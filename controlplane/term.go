@@ -33,7 +33,7 @@ func (c *ControlPlane) lead(ctx context.Context, t leader.Term) error {
 	registry := prometheus.NewRegistry()
 	log := c.cfg.Logger
 	start := time.Now()
-	s, err := store.Load(ctx, store.Config{Client: c.client, Fence: t.Fence, Logger: log, Registry: registry})
+	s, err := store.Load(ctx, store.Config{Client: c.etcd.client, Fence: t.Fence, Limits: c.etcd.limits, Logger: log, Registry: registry})
 	if err != nil {
 		return err
 	}

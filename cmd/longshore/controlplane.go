@@ -15,6 +15,7 @@ import (
 
 	"github.com/longshore/longshore/controlplane"
 	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/store"
 )
 
 // controlPlaneFlags are the settings of a control plane, alone or in dev.
@@ -23,6 +24,7 @@ type controlPlaneFlags struct {
 	apiAddr, agentAddr, opsAddr string
 	advertiseAPI, advertise     string
 	etcdEndpoints               []string
+	etcdMaxTxnOps               int
 	etcdTLS, agentTLS           tlsFlags
 	keys                        map[string]string
 	disconnect, replace, giveUp time.Duration
@@ -51,6 +53,7 @@ func (f *controlPlaneFlags) add(flags *pflag.FlagSet) {
 
 func (f *controlPlaneFlags) addExternal(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.etcdEndpoints, "etcd-endpoints", nil, "external etcd, comma-separated; without, etcd runs embedded")
+	flags.IntVar(&f.etcdMaxTxnOps, "etcd-max-txn-ops", 128, "what the external etcd has as its --max-txn-ops: more makes bursts of changes faster")
 	f.etcdTLS.add(flags, "etcd-tls", "etcd")
 	f.agentTLS.add(flags, "agent-tls", "agents")
 	flags.StringVar(&f.advertiseAPI, "advertise-api-addr", "", "address by which other control planes reach this one's API (default --api-addr)")
@@ -97,6 +100,11 @@ func (f *controlPlaneFlags) config(dataDir string, log *slog.Logger) (controlpla
 	if cfg.EtcdTLS, err = f.etcdTLS.config(); err != nil {
 		return cfg, err
 	}
+	if len(f.etcdEndpoints) > 0 {
+		if cfg.EtcdLimits, err = etcdLimits(f.etcdMaxTxnOps); err != nil {
+			return cfg, err
+		}
+	}
 	agentAddr := f.agentAddr
 	if agentAddr == "" {
 		// Without TLS anybody who reaches the address can register a host.
@@ -106,6 +114,17 @@ func (f *controlPlaneFlags) config(dataDir string, log *slog.Logger) (controlpla
 		}
 	}
 	return cfg, f.listen(&cfg, agentAddr, log)
+}
+
+// etcdLimits keeps as much free of what etcd takes as the default limits do.
+func etcdLimits(maxTxnOps int) (store.Limits, error) {
+	const standard = 128
+	limits := store.DefaultLimits()
+	if maxTxnOps < standard {
+		return limits, fmt.Errorf("--etcd-max-txn-ops: an etcd that takes %d operations, not %d, is not supported", maxTxnOps, standard)
+	}
+	limits.Records += maxTxnOps - standard
+	return limits, nil
 }
 
 func (f *controlPlaneFlags) listen(cfg *controlplane.Config, agentAddr string, log *slog.Logger) error {

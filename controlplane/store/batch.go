@@ -1,11 +1,15 @@
 package store
 
-// Limits of one etcd transaction. An external etcd allows 128 operations and
-// 1.5 MiB by default; the fence and some headroom are kept free.
-const (
-	maxOps   = 120
-	maxBytes = 1 << 20
-)
+// Limits bound one etcd transaction.
+type Limits struct {
+	Records int
+	Bytes   int // of keys and values
+}
+
+// DefaultLimits are what every etcd takes: by default it allows 128 operations and
+// 1.5 MiB, of which the fence and some headroom are kept free. One Update is bounded
+// by them whatever the etcd: what works with one works with any.
+func DefaultLimits() Limits { return Limits{Records: 120, Bytes: 1 << 20} }
 
 // batch is what goes to etcd in one transaction: the changes of one or more
 // Updates, in order.
@@ -15,11 +19,14 @@ type batch struct {
 	byKey   map[string]int // etcd refuses two puts of one key: the last one counts
 	bytes   int
 	tables  *Tables // as they are after this batch; set when it is sealed
+	limits  Limits
 	done    chan struct{}
 	err     error // set before done is closed
 }
 
-func newBatch() *batch { return &batch{byKey: map[string]int{}, done: make(chan struct{})} }
+func newBatch(limits Limits) *batch {
+	return &batch{byKey: map[string]int{}, limits: limits, done: make(chan struct{})}
+}
 
 // fits tells whether the transaction's changes can go along.
 func (b *batch) fits(tx *Tx) bool {
@@ -27,7 +34,7 @@ func (b *batch) fits(tx *Tx) bool {
 	for _, o := range tx.ops {
 		bytes += o.size()
 	}
-	return len(b.ops)+len(tx.ops) <= maxOps && bytes <= maxBytes
+	return len(b.ops)+len(tx.ops) <= b.limits.Records && bytes <= b.limits.Bytes
 }
 
 func (b *batch) add(tx *Tx) {

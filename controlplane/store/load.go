@@ -20,6 +20,9 @@ func Load(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.CommitTimeout == 0 {
 		cfg.CommitTimeout = 5 * time.Second
 	}
+	if cfg.Limits == (Limits{}) {
+		cfg.Limits = DefaultLimits()
+	}
 	if cfg.MaxWaiting == 0 {
 		cfg.MaxWaiting = 8192
 	}

@@ -30,6 +30,8 @@ type Config struct {
 	Fence clientv3.Cmp
 	// CommitTimeout bounds one etcd transaction. Default 5 s.
 	CommitTimeout time.Duration
+	// Limits bound a transaction that many Updates share. Default: DefaultLimits.
+	Limits Limits
 	// MaxWaiting bounds the Updates under way at once; more wait. Default 8192.
 	MaxWaiting int
 	Logger     *slog.Logger
@@ -133,7 +135,7 @@ func (s *Store) apply(f func(*Tx) error) (*batch, error) {
 	if len(tx.ops) == 0 {
 		return s.newest(), nil
 	}
-	if empty := newBatch(); !empty.fits(tx) {
+	if empty := newBatch(DefaultLimits()); !empty.fits(tx) {
 		tx.rollback()
 		return nil, fmt.Errorf("%w: %d records", ErrTooLarge, len(tx.ops))
 	}
@@ -144,7 +146,7 @@ func (s *Store) apply(f func(*Tx) error) (*batch, error) {
 		tx.replay()
 	}
 	if s.open == nil {
-		s.open = newBatch()
+		s.open = newBatch(s.cfg.Limits)
 	}
 	s.open.add(tx)
 	s.signal()

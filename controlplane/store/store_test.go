@@ -146,6 +146,51 @@ func TestUpdate_MoreThanOneEtcdTransactionTakesIsRefusedWhole(t *testing.T) {
 	}
 }
 
+// What waits while a transaction is under way goes into the next one together, as
+// much of it as the etcd takes.
+func TestUpdate_SharesATransactionOfWhatTheEtcdTakes(t *testing.T) {
+	const waiting = 900
+	held, release := make(chan struct{}), make(chan struct{})
+	var batches []int
+	s := storetest.New(t, func(s *store.Store) {
+		s.Observe(func(_ *store.Tables, changes []store.Change) {
+			if batches = append(batches, len(changes)); len(batches) == 1 {
+				close(held)
+				<-release
+			}
+		})
+	})
+	first := make(chan error, 1)
+	go func() { first <- s.Update(t.Context(), putCluster("first")) }()
+	<-held
+	ran := make(chan struct{}, waiting)
+	rest := make(chan error, waiting)
+	for i := range waiting {
+		go func() {
+			rest <- s.Update(t.Context(), func(tx *store.Tx) error {
+				tx.PutCluster(&model.Cluster{Name: model.ClusterName(fmt.Sprint("c", i))})
+				ran <- struct{}{}
+				return nil
+			})
+		}()
+	}
+	for range waiting {
+		<-ran
+	}
+	close(release)
+	for range waiting {
+		if err := <-rest; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-first; err != nil {
+		t.Fatal(err)
+	}
+	if len(batches) != 2 || batches[1] != waiting {
+		t.Errorf("transactions of %v records, want 1 and %d", batches, waiting)
+	}
+}
+
 // A deposed leader must not write, even if it has not noticed yet.
 func TestUpdate_IsFencedByLeadership(t *testing.T) {
 	etcd := storetest.Etcd(t)

@@ -18,7 +18,14 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/longshore/longshore/controlplane/store"
 )
+
+// maxTxnRecords and maxTxnBytes bound a transaction that many changes share. The
+// server is our own, so they can be more than etcd's defaults; they are not all that
+// it could take, because a change waits for all that go with it.
+const maxTxnRecords, maxTxnBytes = 1000, 4 << 20
 
 // startTimeout bounds how long the server may take until it serves.
 const startTimeout = 60 * time.Second
@@ -57,6 +64,8 @@ func Start(ctx context.Context, dir string) (*Server, error) {
 	cfg.AutoCompactionRetention = "5m" // history is for watches that fell behind; nothing older is read
 	cfg.QuotaBackendBytes = 8 << 30
 	cfg.SnapshotCount = 10000
+	cfg.MaxTxnOps = maxTxnRecords + 1     // the fence
+	cfg.MaxRequestBytes = 2 * maxTxnBytes // of which etcd's own encoding takes a part
 	etcd, err := embed.StartEtcd(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("starting the embedded etcd on %s: %w", dir, err)
@@ -83,6 +92,11 @@ func Start(ctx context.Context, dir string) (*Server, error) {
 
 // Client returns a client that talks to the server in the process.
 func (s *Server) Client() *clientv3.Client { return s.client }
+
+// Limits are what the server takes in one transaction.
+func (s *Server) Limits() store.Limits {
+	return store.Limits{Records: maxTxnRecords, Bytes: maxTxnBytes}
+}
 
 // Endpoint is an address at which other processes on this machine reach the
 // server. It is another one after each start.

@@ -36,7 +36,7 @@ func On(t testing.TB, server *embedded.Server, observe func(*store.Store)) *stor
 	ended := make(chan error, 1)
 	go func() {
 		ended <- leader.Run(ctx, leader.Config{Client: server.Client(), Node: t.Name()}, func(ctx context.Context, term leader.Term) error {
-			s, err := store.Load(ctx, store.Config{Client: server.Client(), Fence: term.Fence})
+			s, err := store.Load(ctx, store.Config{Client: server.Client(), Fence: term.Fence, Limits: server.Limits()})
 			if err != nil {
 				return err
 			}
