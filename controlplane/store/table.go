@@ -38,15 +38,22 @@ func (t *table[T]) get(pivot *T) (*T, bool) { return t.trees[0].Get(pivot) }
 func (t *table[T]) replace(old, next *T) {
 	t.frozen = nil
 	for i, tree := range t.trees {
-		holds := t.indexes[i].holds
-		if old != nil && (holds == nil || holds(old)) {
+		ix := &t.indexes[i]
+		was, is := ix.has(old), ix.has(next)
+		// Most changes leave a record where it is, and Set then takes its place.
+		if was && !(is && ix.same(old, next)) {
 			tree.Delete(old)
 		}
-		if next != nil && (holds == nil || holds(next)) {
+		if is {
 			tree.Set(next)
 		}
 	}
 }
+
+func (ix *index[T]) has(r *T) bool { return r != nil && (ix.holds == nil || ix.holds(r)) }
+
+// same tells whether two records have the same place in the order.
+func (ix *index[T]) same(a, b *T) bool { return !ix.less(a, b) && !ix.less(b, a) }
 
 // freeze returns a copy that later changes do not reach.
 func (t *table[T]) freeze() *table[T] {
