@@ -44,6 +44,9 @@ ends; services keep their desired count and are filled again at the next start.`
 				return err
 			}
 			defer runtime.Close()
+			if err := planeFlags.secrets.makeKey(dataDir); err != nil {
+				return err
+			}
 			cfg, err := planeFlags.config(filepath.Join(dataDir, "controlplane"), log)
 			if err != nil {
 				return err
