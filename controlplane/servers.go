@@ -123,7 +123,7 @@ func (c *ControlPlane) serveAgents(ctx context.Context) error {
 		Secrets: resolve.New(resolve.Config{
 			Owner: c.cfg.Owner, Keys: c.cfg.SecretsKeys, Remote: resolve.NewRemote(c.cfg.RemoteSecrets),
 		}),
-		Logger:     c.cfg.Logger,
+		Logger: c.cfg.Logger,
 	}))
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(c.cfg.Agents) }()
