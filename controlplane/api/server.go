@@ -215,8 +215,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, to *service, nam
 	if !s.throttle.allow(caller, now) {
 		return nil, ecs.Errorf(ecs.CodeThrottling, "Rate exceeded")
 	}
-	if !to.Known[name] {
+	switch {
+	case to.Known[name]:
+	case to.Label == "":
 		return nil, ecs.Errorf(ecs.CodeUnknownOperation, "There is no operation of this name.")
+	default: // of which only a part is known by name
+		return nil, ecs.Errorf(ecs.CodeUnknownOperation, "Longshore does not support the operation %s of %s.", clip(name), to.SigningName)
 	}
 	h, err := s.handler()
 	if err != nil {
