@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
+	"github.com/longshore/longshore/agent/envfile"
 	"github.com/longshore/longshore/agent/lifecycle"
 	"github.com/longshore/longshore/agent/runtime"
 )
@@ -40,6 +41,9 @@ type Config struct {
 	StopTimeout     time.Duration // between stop signal and kill where the definition does not say; 30 s
 	PullBehavior    PullBehavior
 	MaxPulls        int // at a time; 3
+
+	// EnvironmentFiles are asked in their order; none: tasks that name such files fail.
+	EnvironmentFiles []envfile.Source
 
 	Logger   *slog.Logger          // slog.Default
 	Registry prometheus.Registerer // a registry of its own

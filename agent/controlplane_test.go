@@ -38,6 +38,9 @@ type controlPlane struct {
 	out           chan *agentv1.ControlMessage // of the present session
 	deaf          bool                         // reports are not acknowledged
 	away          bool                         // no session can be opened
+	secrets       []*agentv1.ContainerSecrets  // what ResolveSecrets answers
+	refusals      []codes.Code                 // before that
+	resolutions   int
 }
 
 // placed is a task and what has been reported of it.
@@ -114,6 +117,7 @@ func (c *controlPlane) Session(wire agentv1.AgentService_SessionServer) error {
 		return status.Error(codes.NotFound, "unknown container instance")
 	}
 	c.out = out
+	out <- &agentv1.ControlMessage{Message: &agentv1.ControlMessage_Welcome{Welcome: &agentv1.Welcome{SessionToken: sessionToken}}}
 	out <- c.full()
 	c.mu.Unlock()
 	var receiving sync.WaitGroup

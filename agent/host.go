@@ -71,6 +71,12 @@ func (a *Agent) attributes(info runtime.Info) []ecs.Attribute {
 		"ecs.capability.container-ordering":     "",
 		"ecs.capability.container-health-check": "",
 	}
+	for _, name := range secretCapabilities {
+		all[name] = ""
+	}
+	if len(a.config.EnvironmentFiles) > 0 {
+		all["ecs.capability.env-files.s3"] = ""
+	}
 	for _, version := range apiVersions(info.APIVersion) {
 		all[capability+"docker-remote-api."+version] = ""
 	}

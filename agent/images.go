@@ -26,9 +26,23 @@ type images struct {
 	metrics  *metrics
 
 	mu      sync.Mutex
-	flights map[string]*flight
+	flights map[wanted]*flight
 	local   map[string]runtime.Image // on the host, and good to be used without asking
 	pulled  map[string]bool          // by this agent
+}
+
+// wanted is an image and who asks for it: nobody gets what was pulled with the
+// credentials of another task before the registry has agreed.
+type wanted struct {
+	ref  string
+	auth runtime.Auth // zero: none
+}
+
+func (w wanted) credentials() *runtime.Auth {
+	if w.auth == (runtime.Auth{}) {
+		return nil
+	}
+	return &w.auth
 }
 
 // flight is one image being seen to for everybody who wants it.
@@ -43,21 +57,26 @@ type flight struct {
 func newImages(c Config, m *metrics) *images {
 	return &images{
 		runtime: c.Runtime, behavior: c.PullBehavior, turns: semaphore.NewWeighted(int64(c.MaxPulls)), log: c.Logger, metrics: m,
-		flights: map[string]*flight{}, local: map[string]runtime.Image{}, pulled: map[string]bool{},
+		flights: map[wanted]*flight{}, local: map[string]runtime.Image{}, pulled: map[string]bool{},
 	}
 }
 
 // ensure returns when the image is on the host. (x/sync's singleflight would
-// do, but for this: a pull that nobody waits for any more is cancelled.)
-func (im *images) ensure(ctx context.Context, ref string) (runtime.Image, error) {
+// do, but for this: a pull that nobody waits for any more is cancelled.) auth may
+// be nil.
+func (im *images) ensure(ctx context.Context, ref string, auth *runtime.Auth) (runtime.Image, error) {
+	want := wanted{ref: ref}
+	if auth != nil {
+		want.auth = *auth
+	}
 	im.mu.Lock()
 	if image, ok := im.local[ref]; ok {
 		im.mu.Unlock()
 		return image, nil
 	}
-	f := im.flights[ref]
+	f := im.flights[want]
 	if f == nil {
-		f = im.take(ctx, ref)
+		f = im.take(ctx, want)
 	}
 	f.waiters++
 	im.mu.Unlock()
@@ -66,37 +85,37 @@ func (im *images) ensure(ctx context.Context, ref string) (runtime.Image, error)
 	case <-f.done:
 		return f.image, f.err
 	case <-ctx.Done():
-		im.leave(ref, f)
+		im.leave(want, f)
 		return runtime.Image{}, ctx.Err()
 	}
 }
 
 // take starts a flight. It is not the caller's alone, so it does not end with
 // the caller's context, but with the last waiter.
-func (im *images) take(ctx context.Context, ref string) *flight {
+func (im *images) take(ctx context.Context, want wanted) *flight {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	f := &flight{cancel: cancel, done: make(chan struct{})}
-	im.flights[ref] = f
+	im.flights[want] = f
 	go func() {
 		defer close(f.done)
 		defer cancel()
-		f.image, f.err = im.fetch(ctx, ref)
+		f.image, f.err = im.fetch(ctx, want)
 		im.mu.Lock()
 		defer im.mu.Unlock()
-		if im.flights[ref] == f {
-			delete(im.flights, ref)
+		if im.flights[want] == f {
+			delete(im.flights, want)
 		}
 	}()
 	return f
 }
 
 // leave ends the flight with its last waiter, who waits for its end.
-func (im *images) leave(ref string, f *flight) {
+func (im *images) leave(want wanted, f *flight) {
 	im.mu.Lock()
 	f.waiters--
 	last := f.waiters == 0
-	if last && im.flights[ref] == f {
-		delete(im.flights, ref) // who comes now needs a new one
+	if last && im.flights[want] == f {
+		delete(im.flights, want) // who comes now needs a new one
 	}
 	im.mu.Unlock()
 	if last {
@@ -119,7 +138,8 @@ func (im *images) flush() {
 	clear(im.local)
 }
 
-func (im *images) fetch(ctx context.Context, ref string) (runtime.Image, error) {
+func (im *images) fetch(ctx context.Context, want wanted) (runtime.Image, error) {
+	ref := want.ref
 	have, err := im.lookUp(ctx, ref)
 	found := err == nil
 	switch {
@@ -129,7 +149,7 @@ func (im *images) fetch(ctx context.Context, ref string) (runtime.Image, error) 
 	case err != nil && !errors.Is(err, runtime.ErrNotFound):
 		return runtime.Image{}, err
 	}
-	err = im.pull(ctx, ref)
+	err = im.pull(ctx, want)
 	switch {
 	case err == nil:
 		return im.lookUp(ctx, ref)
@@ -175,7 +195,7 @@ func (im *images) lookUp(ctx context.Context, ref string) (runtime.Image, error)
 	return image, err
 }
 
-func (im *images) pull(ctx context.Context, ref string) error {
+func (im *images) pull(ctx context.Context, want wanted) error {
 	if err := im.turns.Acquire(ctx, 1); err != nil {
 		return err
 	}
@@ -183,7 +203,7 @@ func (im *images) pull(ctx context.Context, ref string) error {
 	ctx, cancel := context.WithTimeout(ctx, lifecycle.PullDeadline)
 	defer cancel()
 	began := time.Now()
-	err := im.runtime.Pull(ctx, ref, nil)
+	err := im.runtime.Pull(ctx, want.ref, want.credentials())
 	im.metrics.called("pull", err)
 	if err != nil {
 		return err
@@ -191,6 +211,6 @@ func (im *images) pull(ctx context.Context, ref string) error {
 	im.metrics.pulled(began)
 	im.mu.Lock()
 	defer im.mu.Unlock()
-	im.pulled[ref] = true
+	im.pulled[want.ref] = true
 	return nil
 }

@@ -19,7 +19,9 @@ type job struct {
 	lifecycle.Action
 	table  *table
 	worker *worker
-	unit   *lifecycle.Unit // nil for volumes
+	unit   *lifecycle.Unit // nil for what is the whole task's
+	spec   runtime.Spec    // of Create, with its secrets in it
+	auth   *runtime.Auth   // of Pull; may be nil
 	id     string          // the engine's, if there is one
 }
 
@@ -27,7 +29,7 @@ type job struct {
 func (j *job) perform(ctx context.Context) lifecycle.Result {
 	switch j.Op {
 	case lifecycle.Pull:
-		image, err := j.table.images.ensure(ctx, j.unit.Spec.Image)
+		image, err := j.table.images.ensure(ctx, j.unit.Spec.Image, j.auth)
 		return lifecycle.Result{Err: err, Digest: image.Digest}
 	case lifecycle.Create, lifecycle.Start:
 		if err := j.table.starts.Acquire(ctx, 1); err != nil {
@@ -38,6 +40,8 @@ func (j *job) perform(ctx context.Context) lifecycle.Result {
 	ctx, cancel := context.WithTimeout(ctx, j.Deadline())
 	defer cancel()
 	switch j.Op {
+	case lifecycle.Resolve:
+		return j.resolve(ctx)
 	case lifecycle.Create:
 		return j.create(ctx)
 	case lifecycle.Start:
@@ -71,7 +75,7 @@ func (j *job) logged(r lifecycle.Result) lifecycle.Result {
 }
 
 func (j *job) create(ctx context.Context) lifecycle.Result {
-	id, err := j.table.runtime.Create(ctx, j.unit.Spec)
+	id, err := j.table.runtime.Create(ctx, j.spec)
 	j.called(err)
 	if errors.Is(err, runtime.ErrNotFound) { // the image, most likely
 		j.table.images.forget(j.unit.Spec.Image)

@@ -146,7 +146,7 @@ func (w *worker) takeIn(now time.Time) {
 	}
 	for _, o := range in.done {
 		w.state.End(w.task, o.action, o.result, now)
-		if o.action.Unit != lifecycle.NoUnit {
+		if o.action.Unit >= 0 {
 			w.cancels[o.action.Unit] = nil
 		}
 	}
@@ -174,9 +174,13 @@ func (w *worker) begin(ctx context.Context, actions *sync.WaitGroup, a lifecycle
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	job := job{table: w.table, worker: w, Action: a}
-	if a.Unit != lifecycle.NoUnit {
+	if a.Unit >= 0 {
 		w.cancels[a.Unit] = cancel
 		job.unit = &w.task.Units[a.Unit]
+		job.auth = w.state.AuthOf(a.Unit)
+		if a.Op == lifecycle.Create {
+			job.spec = w.state.SpecOf(w.task, a.Unit)
+		}
 		job.id = w.state.Containers[a.Unit].RuntimeID
 	}
 	actions.Go(func() {

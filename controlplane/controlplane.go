@@ -22,6 +22,9 @@ import (
 	"github.com/longshore/longshore/controlplane/api"
 	"github.com/longshore/longshore/controlplane/leader"
 	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/resolve"
+	"github.com/longshore/longshore/controlplane/secrets"
+	"github.com/longshore/longshore/controlplane/secretsapi"
 	"github.com/longshore/longshore/controlplane/store"
 )
 
@@ -46,6 +49,11 @@ type Config struct {
 	GiveUpAfter          time.Duration // silence after which its tasks are STOPPED; default 10 min
 	HealthyAfter         time.Duration // time RUNNING after which a task without health check is healthy; default 2 s
 	StoppedTaskRetention time.Duration // how long STOPPED tasks are kept; default 1 h
+
+	// SecretsKeys seal the values of secrets in etcd; nil: secrets are neither taken nor given.
+	SecretsKeys *secrets.Keyring
+	// RemoteSecrets are asked for the secrets that the store does not have.
+	RemoteSecrets resolve.RemoteConfig
 
 	MaxRequest int64   // size of an API request in bytes; default 8 MiB
 	APIRate    float64 // API requests a second of one caller; 0: no limit
@@ -105,6 +113,7 @@ func New(ctx context.Context, cfg Config) (*ControlPlane, error) {
 		Store:         c.currentStore,
 		AgentEndpoint: func() string { return c.leaderAddresses().Agent },
 		Keys:          cfg.Keys,
+		Services:      secretsapi.New(secretsapi.Config{Owner: cfg.Owner, Keys: cfg.SecretsKeys}),
 		MaxBody:       cfg.MaxRequest,
 		Rate:          cfg.APIRate,
 		Burst:         cfg.APIBurst,
@@ -145,6 +154,9 @@ func (c *ControlPlane) Run(ctx context.Context) error {
 	group.Go(func() error { return c.serveOps(ctx) })
 	group.Go(func() error { return leader.Observe(ctx, c.etcd.client, c.learnLeader) })
 	group.Go(func() error {
+		if err := c.checkSecrets(ctx); err != nil {
+			return err
+		}
 		return leader.Run(ctx, leader.Config{
 			Client:    c.etcd.client,
 			Node:      c.node,

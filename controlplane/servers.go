@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/longshore/longshore/controlplane/dispatch/agentgrpc"
+	"github.com/longshore/longshore/controlplane/resolve"
 	agentv1 "github.com/longshore/longshore/proto/agent/v1"
 	"github.com/longshore/longshore/proto/ecs"
 )
@@ -119,7 +120,10 @@ func (c *ControlPlane) serveAgents(ctx context.Context) error {
 		Dispatcher: c.currentDispatcher,
 		Leader:     func() string { return c.leaderAddresses().Agent },
 		Register:   c.api.RegisterContainerInstance,
-		Logger:     c.cfg.Logger,
+		Secrets: resolve.New(resolve.Config{
+			Owner: c.cfg.Owner, Keys: c.cfg.SecretsKeys, Remote: resolve.NewRemote(c.cfg.RemoteSecrets),
+		}),
+		Logger: c.cfg.Logger,
 	}))
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(c.cfg.Agents) }()

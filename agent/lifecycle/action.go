@@ -25,15 +25,19 @@ const (
 	Remove
 	RemoveVolumes
 	Cancel
+	Resolve // find out the values that the definition names
 )
 
 // String returns a short name, as metrics show it.
 func (o Op) String() string {
-	return [...]string{"none", "create_volumes", "pull", "create", "start", "inspect", "stop", "remove", "remove_volumes", "cancel"}[o]
+	return [...]string{"none", "create_volumes", "pull", "create", "start", "inspect", "stop", "remove", "remove_volumes", "cancel", "resolve"}[o]
 }
 
 // NoUnit is the Unit of actions on the task's volumes.
 const NoUnit = -1
+
+// AllUnits is the Unit of Resolve, which is for all containers of the task.
+const AllUnits = -2
 
 // Action is one thing to do now. Actions of one plan may run in parallel.
 type Action struct {
@@ -56,6 +60,8 @@ func (a Action) Deadline() time.Duration {
 		return a.Grace + 2*time.Minute
 	case CreateVolumes, Remove, RemoveVolumes:
 		return 5 * time.Minute
+	case Resolve:
+		return 2 * time.Minute
 	}
 	return 0
 }
@@ -68,6 +74,7 @@ type Result struct {
 	Err       error
 	RuntimeID string             // of Create
 	Digest    string             // of Pull
+	Values    []*Values          // of Resolve, by unit
 	Container *runtime.Container // of Start, Stop and Inspect: what is true now, if it could be found out
 }
 
@@ -102,8 +109,11 @@ func (a *Activity) putOff(now time.Time, limit time.Duration) {
 }
 
 func (s *State) activity(unit int) *Activity {
-	if unit == NoUnit {
+	switch unit {
+	case NoUnit:
 		return &s.Volumes
+	case AllUnits:
+		return &s.Resolving
 	}
 	return &s.Containers[unit].Activity
 }
@@ -129,6 +139,10 @@ func (s *State) End(t Task, a Action, r Result, now time.Time) {
 		s.endVolumes(a, r, now)
 		return
 	}
+	if a.Unit == AllUnits {
+		s.endResolve(r, now)
+		return
+	}
 	c := &s.Containers[a.Unit]
 	if r.Container != nil {
 		c.observe(*r.Container, now)
@@ -140,6 +154,7 @@ func (s *State) End(t Task, a Action, r Result, now time.Time) {
 		s.notePulls(now)
 	case Create:
 		c.endCreate(r, now)
+		s.forgetValues(t)
 	case Start:
 		c.endStart(r, name, now)
 	case Inspect, Stop:

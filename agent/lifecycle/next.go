@@ -91,11 +91,15 @@ func (n *next) forward() {
 	if len(n.VolumeNames) > 0 && !n.VolumesReady {
 		n.act(CreateVolumes, NoUnit)
 	}
+	if !n.ValuesReady && n.uncreated(n.Task) {
+		n.act(Resolve, AllUnits)
+	}
 	for i := range n.Containers {
 		c := &n.Containers[i]
 		switch {
 		case c.Uncertain:
 			n.act(Inspect, i)
+		case c.Phase < Created && !n.resolved(i):
 		case c.Phase == Absent:
 			n.act(Pull, i)
 		case c.Phase == Ready && n.creatable(i):

@@ -57,6 +57,9 @@ func drawDefinition(t *rapid.T) *ecs.TaskDefinition {
 		if rapid.Bool().Draw(t, "volume") {
 			c.MountPoints = []ecs.MountPoint{{SourceVolume: "data", ContainerPath: "/data"}}
 		}
+		if rapid.Bool().Draw(t, "secret") {
+			c.Secrets = []ecs.Secret{{Name: "S", ValueFrom: "s"}}
+		}
 		if rapid.Bool().Draw(t, "start timeout") {
 			limit := int32(30)
 			c.StartTimeout = &limit
@@ -138,7 +141,7 @@ func (w *world) checkAction(a lifecycle.Action) {
 			w.t.Fatalf("%v planned while %v is under way on unit %d", a.Op, other.Op, a.Unit)
 		}
 	}
-	if a.Unit == lifecycle.NoUnit {
+	if a.Unit < 0 {
 		return
 	}
 	ending := w.task.Stop || w.state.Verdict != lifecycle.Verdict{} || w.state.Status >= lifecycle.Stopping
@@ -147,6 +150,12 @@ func (w *world) checkAction(a lifecycle.Action) {
 	case lifecycle.Pull, lifecycle.Create, lifecycle.Start:
 		if ending {
 			w.t.Fatalf("%v of a task that ends", a.Op)
+		}
+		if a.Op != lifecycle.Start && w.task.Units[a.Unit].Unresolved() && !w.state.ValuesReady {
+			w.t.Fatalf("%v before the secrets are known", a.Op)
+		}
+		if spec := w.state.SpecOf(w.task, a.Unit); a.Op == lifecycle.Create && w.task.Units[a.Unit].Unresolved() && !slices.Contains(spec.Env, "S=value") {
+			w.t.Fatalf("creation without the secret: %v", spec.Env)
 		}
 	case lifecycle.Remove:
 		if w.state.Status != lifecycle.Stopped || !w.task.Released {
@@ -191,6 +200,15 @@ func (w *world) find(unit int) *runtime.Container {
 
 // perform does on the engine what an action asks for.
 func (w *world) perform(a lifecycle.Action) lifecycle.Result {
+	if a.Op == lifecycle.Resolve {
+		r := lifecycle.Result{Values: make([]*lifecycle.Values, len(w.task.Units))}
+		for i := range w.task.Units {
+			if w.task.Units[i].Unresolved() {
+				r.Values[i] = &lifecycle.Values{Secrets: map[string]string{"S": "value"}}
+			}
+		}
+		return r
+	}
 	if a.Unit == lifecycle.NoUnit {
 		w.volumes = a.Op == lifecycle.CreateVolumes
 		return lifecycle.Result{}

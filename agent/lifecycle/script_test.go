@@ -53,7 +53,7 @@ func (s *script) next() {
 }
 
 func (s *script) name(a lifecycle.Action) string {
-	if a.Unit == lifecycle.NoUnit {
+	if a.Unit < 0 {
 		return a.Op.String()
 	}
 	return a.Op.String() + " " + s.task.Units[a.Unit].Name

@@ -103,6 +103,7 @@ func (b *builder) unit(c *ecs.ContainerDefinition) (Unit, error) {
 	override := b.override(c.Name)
 	b.resources(&u.Spec, c, override)
 	process(&u.Spec, c, override)
+	u.names(c, override)
 	for _, step := range []func(*Unit, *ecs.ContainerDefinition) error{b.mounts, b.network, b.order} {
 		if err := step(&u, c); err != nil {
 			return Unit{}, err

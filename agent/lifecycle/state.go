@@ -109,6 +109,10 @@ type State struct {
 	VolumesGone  bool
 	Fault        string // why the task as a whole cannot run
 
+	Resolving   Activity
+	ValuesReady bool      // the values that the definition names are known, or were
+	values      []*Values // by unit; nil once every container has been created
+
 	PullStartedAt, PullStoppedAt time.Time
 	StoppedAt                    time.Time
 }
@@ -176,6 +180,9 @@ func (s *State) Commit(p Plan) {
 	s.Status, s.Verdict = p.Status, p.Verdict
 	if s.StoppedAt.IsZero() {
 		s.StoppedAt = p.StoppedAt
+	}
+	if s.Status == Stopped {
+		s.values = nil
 	}
 }
 

@@ -59,6 +59,10 @@ type Unit struct {
 	// Needs are the indexes of those that must exist for this one to be created.
 	Needs []int
 
+	// Secret: the control plane has values for it. EnvironmentFiles are ARNs.
+	Secret           bool
+	EnvironmentFiles []string
+
 	HealthChecked bool // the definition has a health check
 	OwnVolumes    bool // it mounts some of Task.VolumeNames
 	// HostPorts are the bindings of a unit in the host's network, which the

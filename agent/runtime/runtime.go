@@ -133,6 +133,8 @@ type Spec struct {
 	ReadonlyRootFS  bool
 	SecurityOptions []string
 	Init            bool
+	LogDriver       string // one of Info.LogDrivers; empty: the engine's own
+	LogOptions      map[string]string
 	OpenStdin       bool
 	TTY             bool
 	HealthCheck     *HealthCheck

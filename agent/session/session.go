@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -73,6 +74,9 @@ type Session struct {
 	Config
 	outbox  *outbox
 	metrics metrics
+
+	mu   sync.Mutex
+	open *line // nil while there is no session
 
 	// Of Run alone:
 	instance   string

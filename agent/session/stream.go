@@ -19,6 +19,7 @@ type agentStream = grpc.BidiStreamingClient[agentv1.AgentMessage, agentv1.Contro
 // stream is one open session.
 type stream struct {
 	*Session
+	client  agentv1.AgentServiceClient
 	wire    agentStream
 	decoder *decoder
 	silence *time.Timer  // gives the stream up when it fires
@@ -35,12 +36,13 @@ func (s *Session) converse(ctx context.Context, client agentv1.AgentServiceClien
 	if err != nil {
 		return false, fmt.Errorf("open a session with %s: %w", s.leader, err)
 	}
-	st := &stream{Session: s, wire: wire, decoder: newDecoder(), paced: make(chan struct{}, 1)}
+	st := &stream{Session: s, client: client, wire: wire, decoder: newDecoder(), paced: make(chan struct{}, 1)}
 	st.pause.Store(int64(s.Timing.Heartbeat))
 	st.silence = time.AfterFunc(st.patience(), func() {
 		cancel(fmt.Errorf("nothing heard from %s for %v", s.leader, st.patience()))
 	})
 	defer st.silence.Stop()
+	defer s.hangUp()
 	s.outbox.begin()
 
 	group, ctx := errgroup.WithContext(ctx)
@@ -83,6 +85,8 @@ func (st *stream) read(context.Context) error {
 			}
 		case *agentv1.ControlMessage_Heartbeat:
 			st.pace(m.Heartbeat)
+		case *agentv1.ControlMessage_Welcome:
+			st.pickUp(&line{client: st.client, instance: st.instance, token: m.Welcome.SessionToken})
 		}
 		if err != nil {
 			return err

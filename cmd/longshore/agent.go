@@ -31,6 +31,7 @@ type agentFlags struct {
 	stopTimeout  time.Duration
 	pulls        string
 	maxPulls     int
+	envFiles     envFileFlags
 }
 
 func (f *agentFlags) add(flags *pflag.FlagSet, pulls string) {
@@ -46,6 +47,7 @@ func (f *agentFlags) add(flags *pflag.FlagSet, pulls string) {
 	flags.DurationVar(&f.stopTimeout, "stop-timeout", 30*time.Second, "time between SIGTERM and SIGKILL for containers without a stopTimeout")
 	flags.StringVar(&f.pulls, "image-pull-behavior", pulls, "default (pull, else the cached image), always, once or prefer-cached")
 	flags.IntVar(&f.maxPulls, "max-pulls", 3, "images pulled at a time")
+	f.envFiles.add(flags, "us-east-1")
 }
 
 func (f *agentFlags) config(runtime *docker.Runtime, dataDir string, controlPlane []string, log *slog.Logger, registry prometheus.Registerer) agent.Config {
@@ -93,6 +95,12 @@ func newAgent() *cobra.Command {
 			defer runtime.Close()
 			registry := prometheus.NewRegistry()
 			cfg := flags.config(runtime, dataDir, controlPlane, log, registry)
+			files, closeFiles, err := flags.envFiles.sources()
+			if err != nil {
+				return err
+			}
+			defer closeFiles()
+			cfg.EnvironmentFiles = files
 			if cfg.TLS, err = tls.config(); err != nil {
 				return err
 			}

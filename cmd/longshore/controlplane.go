@@ -32,6 +32,7 @@ type controlPlaneFlags struct {
 	maxRequest                  int64
 	apiRate                     float64
 	apiBurst                    int
+	secrets                     secretsFlags
 }
 
 func (f *controlPlaneFlags) add(flags *pflag.FlagSet) {
@@ -49,6 +50,7 @@ func (f *controlPlaneFlags) add(flags *pflag.FlagSet) {
 	flags.Int64Var(&f.maxRequest, "api-max-request-bytes", 8<<20, "size up to which requests of the API are taken")
 	flags.Float64Var(&f.apiRate, "api-rate", 5000, "API requests a second that one caller may send, 0 for no limit; without access keys all callers are one")
 	flags.IntVar(&f.apiBurst, "api-burst", 10000, "API requests that one caller may send at once")
+	f.secrets.add(flags)
 }
 
 func (f *controlPlaneFlags) addExternal(flags *pflag.FlagSet) {
@@ -93,6 +95,9 @@ func (f *controlPlaneFlags) config(dataDir string, log *slog.Logger) (controlpla
 	}
 	if f.apiRate < 0 || f.apiRate > 0 && f.apiBurst < 1 {
 		return cfg, fmt.Errorf("--api-rate and --api-burst: %v requests a second and %d at once allow none", f.apiRate, f.apiBurst)
+	}
+	if err := f.secrets.configure(&cfg); err != nil {
+		return cfg, err
 	}
 	if cfg.AgentTLS, err = f.agentTLS.config(); err != nil {
 		return cfg, err

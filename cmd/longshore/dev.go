@@ -44,6 +44,14 @@ ends; services keep their desired count and are filled again at the next start.`
 				return err
 			}
 			defer runtime.Close()
+			if err := planeFlags.secrets.makeKey(dataDir); err != nil {
+				return err
+			}
+			files, closeFiles, err := agentSettings.envFiles.sources()
+			if err != nil {
+				return err
+			}
+			defer closeFiles()
 			cfg, err := planeFlags.config(filepath.Join(dataDir, "controlplane"), log)
 			if err != nil {
 				return err
@@ -54,6 +62,7 @@ ends; services keep their desired count and are filled again at the next start.`
 				return err
 			}
 			agentCfg := agentSettings.config(runtime, filepath.Join(dataDir, "agent"), []string{cfg.Agents.Addr().String()}, log, prometheus.NewRegistry())
+			agentCfg.EnvironmentFiles = files
 			a, err := agent.New(agentCfg)
 			if err != nil {
 				return err

@@ -111,6 +111,8 @@ func checkNames(c *ecs.ContainerDefinition, mode ecs.NetworkMode) error {
 		return wrong(c, "'user' has the form user, uid, user:group or uid:gid, not %q.", clip(c.User))
 	case c.RepositoryCredentials != nil && c.RepositoryCredentials.CredentialsParameter == "":
 		return wrong(c, "'repositoryCredentials' needs a credentialsParameter.")
+	case c.RepositoryCredentials != nil && !credentialsReference(c.RepositoryCredentials.CredentialsParameter):
+		return wrong(c, "A credentialsParameter is the ARN or the name of a secret, not %q.", clip(c.RepositoryCredentials.CredentialsParameter))
 	}
 	for _, e := range c.ExtraHosts {
 		if e.Hostname == "" || e.IpAddress == "" || strings.ContainsAny(e.Hostname, ": ") {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/longshore/longshore/controlplane/secrets"
 	"github.com/longshore/longshore/proto/ecs"
 )
 
@@ -36,6 +37,8 @@ func checkSecrets(c *ecs.ContainerDefinition, d *ecs.RegisterTaskDefinitionReque
 		switch {
 		case !variableName(s.Name) || s.ValueFrom == "":
 			return wrong(c, "A secret needs a name without '=' and a valueFrom.")
+		case !reference(s.ValueFrom):
+			return wrong(c, "A secret's valueFrom is the ARN of a secret or the ARN or name of a parameter, not %q.", clip(s.ValueFrom))
 		case taken[s.Name]:
 			return refused("The secret name must be unique and not shared with any new or existing environment variables set on the container, such as '%s'.", clip(s.Name))
 		}
@@ -45,6 +48,18 @@ func checkSecrets(c *ecs.ContainerDefinition, d *ecs.RegisterTaskDefinitionReque
 		return refused("When you are specifying container secrets, you must also specify a value for 'executionRoleArn'.")
 	}
 	return nil
+}
+
+// reference tells whether a valueFrom can be one. That there is such a secret is
+// found out when a task starts.
+func reference(valueFrom string) bool {
+	_, err := secrets.ParseReference(valueFrom)
+	return err == nil
+}
+
+func credentialsReference(s string) bool {
+	_, err := secrets.ParseCredentialsParameter(s)
+	return err == nil
 }
 
 // logOptions are the options without which a log driver does not work.
@@ -69,6 +84,8 @@ func checkLog(c *ecs.ContainerDefinition) error {
 		switch _, twice := given[s.Name]; {
 		case s.Name == "" || s.ValueFrom == "":
 			return wrong(c, "A secret option of the log driver needs a name and a valueFrom.")
+		case !reference(s.ValueFrom):
+			return wrong(c, "The valueFrom of a secret option is the ARN of a secret or the ARN or name of a parameter, not %q.", clip(s.ValueFrom))
 		case twice:
 			return wrong(c, "The option %s of the log driver is given twice.", clip(s.Name))
 		}

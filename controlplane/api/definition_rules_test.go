@@ -273,9 +273,6 @@ func TestRegisterTaskDefinition_RefusesByNameWhatIsValidAndNotSupportedYet(t *te
 				in.ProxyConfiguration.Properties = append(in.ProxyConfiguration.Properties, types.KeyValuePair{Name: aws.String(p), Value: aws.String("1")})
 			}
 		}, "~proxyConfiguration of a task definition"},
-		"secrets": {both(withRole, of(func(c *types.ContainerDefinition) {
-			c.Secrets = []types.Secret{{Name: aws.String("a"), ValueFrom: aws.String("b")}}
-		})), unsupported("secrets of container 'main'")},
 		"FireLens":           {both(of(logsTo(types.LogDriverAwsfirelens)), add("r", routes(map[string]string{"enable-ecs-log-metadata": "true"}))), unsupported("logConfiguration of container 'main', firelensConfiguration of container 'r'")},
 		"no swap":            {linux(types.LinuxParameters{MaxSwap: aws.Int32(0)}), unsupported("linuxParameters.maxSwap of container 'main'")},
 		"capabilities":       {linux(types.LinuxParameters{Capabilities: &types.KernelCapabilities{Add: []string{"SYS_PTRACE"}}}), unsupported("linuxParameters.capabilities of container 'main'")},
@@ -284,9 +281,6 @@ func TestRegisterTaskDefinition_RefusesByNameWhatIsValidAndNotSupportedYet(t *te
 		"a shared volume":    {volume(types.Volume{DockerVolumeConfiguration: &types.DockerVolumeConfiguration{Scope: types.ScopeShared, Autoprovision: aws.Bool(true)}}), unsupported("dockerVolumeConfiguration of volume 'v'")},
 		"EFS":                {volume(types.Volume{EfsVolumeConfiguration: &types.EFSVolumeConfiguration{FileSystemId: aws.String("fs-1"), TransitEncryption: types.EFSTransitEncryptionEnabled, TransitEncryptionPort: aws.Int32(2049), AuthorizationConfig: &types.EFSAuthorizationConfig{AccessPointId: aws.String("p"), Iam: types.EFSAuthorizationConfigIAMEnabled}, RootDirectory: aws.String("/")}}), unsupported("efsVolumeConfiguration of volume 'v'")},
 		"a volume at launch": {volume(types.Volume{ConfiguredAtLaunch: aws.Bool(true)}), unsupported("configuredAtLaunch of volume 'v'")},
-		"an environment file": {of(func(c *types.ContainerDefinition) {
-			c.EnvironmentFiles = []types.EnvironmentFile{{Type: "s3", Value: aws.String("arn:aws:s3:::b/k.env")}}
-		}), unsupported("environmentFiles of container 'main'")},
 		"a GPU": {of(func(c *types.ContainerDefinition) {
 			c.ResourceRequirements = []types.ResourceRequirement{{Type: types.ResourceTypeGpu, Value: aws.String("1")}}
 		}), unsupported("resourceRequirements of container 'main'")},

@@ -32,12 +32,9 @@ var unsupportedYet = []string{
 	"volumes.fsxWindowsFileServerVolumeConfiguration",
 	"volumes.configuredAtLaunch",
 
-	"containerDefinitions.repositoryCredentials",
 	"containerDefinitions.portMappings.appProtocol",
 	"containerDefinitions.portMappings.containerPortRange",
 	"containerDefinitions.restartPolicy",
-	"containerDefinitions.environmentFiles",
-	"containerDefinitions.secrets",
 	"containerDefinitions.versionConsistency=enabled",
 	"containerDefinitions.disableNetworking",
 	"containerDefinitions.linuxParameters.capabilities",

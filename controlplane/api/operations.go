@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 
+	"github.com/longshore/longshore/controlplane/awsjson"
 	"github.com/longshore/longshore/proto/ecs"
 )
 
@@ -119,7 +120,7 @@ func (o operation) refusing(code string) operation {
 // call decodes a body, checks it against its shape, and runs the operation.
 func (o *operation) call(ctx context.Context, h *Handler, body []byte) (any, error) {
 	in := o.input()
-	if err := decode(body, in); err != nil {
+	if err := awsjson.Decode(body, in); err != nil {
 		return nil, err
 	}
 	if err := in.Validate(); err != nil {

@@ -12,7 +12,7 @@ import (
 
 const maxOverrides = 8192 // characters of a task's overrides as JSON (RunTask, seed 000)
 
-var honouredOfOverride = []string{"name", "command", "environment", "cpu", "memory", "memoryReservation"}
+var honouredOfOverride = []string{"name", "command", "environment", "cpu", "memory", "memoryReservation", "environmentFiles"}
 
 // checkOverrides checks a task's overrides against its definition.
 func checkOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition) error {
@@ -51,7 +51,8 @@ func checkOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition) error {
 		}
 		effective := launch.Effective(c, o)
 		effective.Environment = co.Environment
-		for _, check := range []func(*ecs.ContainerDefinition) error{checkAmounts, checkEnvironment} {
+		effective.EnvironmentFiles = co.EnvironmentFiles // instead of the definition's
+		for _, check := range []func(*ecs.ContainerDefinition) error{checkAmounts, checkEnvironment, checkEnvironmentFiles} {
 			if err := check(&effective); err != nil {
 				return invalid("Override for container %s: %s", co.Name, messageOf(err))
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/longshore/longshore/controlplane/awsjson"
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/sigv4"
 	"github.com/longshore/longshore/controlplane/store"
@@ -39,6 +40,8 @@ type Config struct {
 	AgentEndpoint func() string
 	// Keys maps access key ids to secrets; see package sigv4 for what none means.
 	Keys map[string]string
+	// Services are answered on the same address besides ECS.
+	Services []awsjson.Service
 	// Clock tells the time of records and signatures. Default: time.Now.
 	Clock func() time.Time
 	// MaxBody bounds a request's body in bytes. Default 8 MiB.
@@ -57,11 +60,16 @@ type Config struct {
 // Server is the API as an http.Handler.
 type Server struct {
 	cfg        Config
-	verifier   *sigv4.Verifier
+	services   []service
 	operations map[string]operation
-	known      map[string]bool // operations of the model, in the table or not
 	metrics    *metrics
 	throttle   *throttle
+}
+
+// service is one row of the table of services.
+type service struct {
+	awsjson.Service
+	verifier *sigv4.Verifier
 }
 
 // New makes the API's server.
@@ -80,19 +88,36 @@ func New(cfg Config) *Server {
 	}
 	s := &Server{
 		cfg:        cfg,
-		verifier:   sigv4.New(sigv4.Config{Keys: cfg.Keys, Region: cfg.Owner.Region, Service: "ecs"}),
 		operations: map[string]operation{},
-		known:      map[string]bool{},
 		metrics:    newMetrics(cfg.Registry),
 		throttle:   newThrottle(cfg.Rate, cfg.Burst, len(cfg.Keys) > 0),
 	}
 	for _, o := range operations() {
 		s.operations[o.name] = o
 	}
-	for _, o := range ecs.Operations() {
-		s.known[o.Name] = true
+	for _, row := range append([]awsjson.Service{s.ecs()}, cfg.Services...) {
+		verifier := sigv4.New(sigv4.Config{Keys: cfg.Keys, Region: cfg.Owner.Region, Service: row.SigningName})
+		s.services = append(s.services, service{row, verifier})
 	}
 	return s
+}
+
+// ecs is the row of ECS itself.
+func (s *Server) ecs() awsjson.Service {
+	known := map[string]bool{}
+	for _, o := range ecs.Operations() {
+		known[o.Name] = true
+	}
+	return awsjson.Service{TargetPrefix: TargetPrefix, SigningName: "ecs", Known: known, Call: s.call}
+}
+
+// call runs an operation of ECS.
+func (s *Server) call(ctx context.Context, st *store.Store, name string, body []byte) (any, error) {
+	o, ok := s.operations[name]
+	if !ok {
+		return nil, ecs.Errorf(ecs.CodeUnsupportedFeature, "Longshore does not support the operation %s yet.", name)
+	}
+	return o.call(ctx, &Handler{Config: &s.cfg, store: st}, body)
 }
 
 // Handler answers operations on the state of one term of leadership.
@@ -134,13 +159,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		s.metrics.answered(operation, code, time.Since(started))
 	}()
-	name, status, err := target(r)
-	if s.known[name] {
-		operation = name
+	to, name, status, err := s.target(r)
+	if err == nil && to.Known[name] {
+		operation = to.Label + name
 	}
 	var out []byte
 	if err == nil {
-		out, err = s.answer(w, r, name)
+		out, err = s.answer(w, r, to, name)
 	}
 	if err != nil {
 		refusal, mapped := refusal(err)
@@ -158,49 +183,50 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.write(w, http.StatusOK, out)
 }
 
-// target reads which operation is wanted; status is that of the refusal if it
-// is not the usual one.
-func target(r *http.Request) (name string, status int, err error) {
+// target reads which operation of which service is wanted; status is that of
+// the refusal if it is not the usual one.
+func (s *Server) target(r *http.Request) (to *service, name string, status int, err error) {
 	if r.URL.Path != "/" && r.URL.Path != "" {
-		return "", http.StatusNotFound, ecs.Errorf(ecs.CodeUnknownOperation, "The API is at POST /, not at this path.")
+		return nil, "", http.StatusNotFound, ecs.Errorf(ecs.CodeUnknownOperation, "The API is at POST /, not at this path.")
 	}
 	if r.Method != http.MethodPost {
-		return "", http.StatusMethodNotAllowed, ecs.Errorf(ecs.CodeUnknownOperation, "The API is at POST /, not at another method.")
+		return nil, "", http.StatusMethodNotAllowed, ecs.Errorf(ecs.CodeUnknownOperation, "The API is at POST /, not at another method.")
 	}
 	header := r.Header.Get("X-Amz-Target")
-	name, ok := strings.CutPrefix(header, TargetPrefix)
-	if !ok || name == "" {
-		return "", 0, ecs.Errorf(ecs.CodeUnknownOperation, "The X-Amz-Target header must be %s followed by an operation's name.", TargetPrefix)
+	for i := range s.services {
+		if name, ok := strings.CutPrefix(header, s.services[i].TargetPrefix); ok && name != "" {
+			return &s.services[i], name, 0, nil
+		}
 	}
-	return name, 0, nil
+	return nil, "", 0, ecs.Errorf(ecs.CodeUnknownOperation, "The X-Amz-Target header must be %s followed by an operation's name.", TargetPrefix)
 }
 
 // answer runs an operation and returns the body of its answer.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, name string) ([]byte, error) {
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, to *service, name string) ([]byte, error) {
 	body, err := s.readBody(w, r)
 	if err != nil {
 		return nil, err
 	}
 	now := s.cfg.Clock()
-	caller, err := s.verifier.Verify(r, body, now)
+	caller, err := to.verifier.Verify(r, body, now)
 	if err != nil {
 		return nil, err
 	}
 	if !s.throttle.allow(caller, now) {
 		return nil, ecs.Errorf(ecs.CodeThrottling, "Rate exceeded")
 	}
-	o, ok := s.operations[name]
 	switch {
-	case !ok && s.known[name]:
-		return nil, ecs.Errorf(ecs.CodeUnsupportedFeature, "Longshore does not support the operation %s yet.", name)
-	case !ok:
+	case to.Known[name]:
+	case to.Label == "":
 		return nil, ecs.Errorf(ecs.CodeUnknownOperation, "There is no operation of this name.")
+	default: // of which only a part is known by name
+		return nil, ecs.Errorf(ecs.CodeUnknownOperation, "Longshore does not support the operation %s of %s.", clip(name), to.SigningName)
 	}
 	h, err := s.handler()
 	if err != nil {
 		return nil, err
 	}
-	out, err := o.call(r.Context(), h, body)
+	out, err := to.Call(r.Context(), h.store, name, body)
 	if err != nil {
 		return nil, err
 	}

@@ -2,13 +2,11 @@ package api
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"reflect"
 	"time"
 
 	"github.com/longshore/longshore/proto/ecs"
@@ -38,48 +36,6 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 		return nil, ecs.Errorf(ecs.CodeRequestEntityTooLarge, "The request is larger than %d bytes.", s.cfg.MaxBody)
 	}
 	return body, nil
-}
-
-// decode reads a body into an operation's input. Members that the input does not
-// have are ignored, as AWS does; nothing at all is an empty input.
-func decode(body []byte, in any) error {
-	body = bytes.TrimSpace(body)
-	if len(body) == 0 {
-		return nil
-	}
-	if body[0] != '{' {
-		return ecs.Errorf(ecs.CodeSerialization, "The request's body must be a JSON object.")
-	}
-	err := json.Unmarshal(body, in)
-	var wrong *json.UnmarshalTypeError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &wrong):
-		return ecs.Errorf(ecs.CodeSerialization, "%s: a JSON %s cannot be read as %s.", clip(wrong.Field), clip(wrong.Value), describe(wrong.Type))
-	}
-	return ecs.Errorf(ecs.CodeSerialization, "The request's body is not valid: %s", clip(err.Error()))
-}
-
-// describe names a Go type as a user of the API would.
-func describe(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Int32:
-		return "a 32-bit integer"
-	case reflect.Int64:
-		return "a 64-bit integer"
-	case reflect.Float32, reflect.Float64:
-		return "a number"
-	case reflect.Bool:
-		return "a boolean"
-	case reflect.String:
-		return "a string"
-	case reflect.Slice:
-		return "a list"
-	case reflect.Map:
-		return "a map"
-	}
-	return "a structure"
 }
 
 // clip keeps what a caller sent, when it is repeated to them, short.

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -16,6 +17,7 @@ import (
 type Session struct {
 	d        *Dispatcher
 	key      InstanceKey
+	token    string // known to the two ends alone
 	done     chan struct{}
 	presence *presence // set by Connect
 
@@ -44,7 +46,7 @@ type Report struct {
 // Connect opens a session for an instance; an earlier one of it ends.
 func (d *Dispatcher) Connect(ctx context.Context, key InstanceKey) (*Session, error) {
 	s := &Session{
-		d: d, key: key, done: make(chan struct{}),
+		d: d, key: key, token: rand.Text(), done: make(chan struct{}),
 		dirty: map[model.TaskID]struct{}{}, wake: make(chan struct{}, 1),
 		full: true, had: map[model.DefinitionRef]struct{}{},
 	}

@@ -74,6 +74,9 @@ func (r *Reaper) reap(ctx context.Context, now time.Time) (next time.Time, err e
 	if next, err = r.reapDefinitions(ctx, view, now, next); err != nil {
 		return now, err
 	}
+	if next, err = r.reapSecrets(ctx, view, now, next); err != nil {
+		return now, err
+	}
 	for t := range view.StoppedTasks() {
 		due := t.StoppedAt.Add(r.cfg.StoppedTaskRetention)
 		if due.After(now) {

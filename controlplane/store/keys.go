@@ -20,10 +20,13 @@ import (
 //	    ├── services/<cluster>/<name>          → model.Service, with its deployments
 //	    ├── events/<cluster>/<name>/<sequence> → model.ServiceEvent, the latest 100 of a service
 //	    ├── settings/<name>/<principal>        → model.AccountSetting; the principal is an ARN
+//	    ├── secrets/<name>                     → model.Secret, with its versions; values are encrypted
+//	    ├── parameters/<name>                  → model.Parameter; the value is encrypted
 //	    └── tasks/<cluster>/<id>               → model.Task, with its containers
 //
 // Names are of letters, digits, hyphens and underscores, so that no key is a
-// prefix of another kind's.
+// prefix of another kind's. Those of secrets and parameters, which are the last
+// part of their keys, may have slashes and some other characters besides.
 const (
 	// Root is above everything that Longshore keeps in etcd.
 	Root = "/longshore/v1/"
@@ -31,6 +34,9 @@ const (
 	ElectionPrefix = Root + "election"
 
 	statePrefix = Root + "state/"
+
+	secretFolder    = "secrets/"
+	parameterFolder = "parameters/"
 )
 
 func clusterKey(c *model.Cluster) string { return statePrefix + "clusters/" + string(c.Name) }
@@ -64,3 +70,7 @@ func settingKey(s *model.AccountSetting) string {
 func taskKey(t *model.Task) string {
 	return statePrefix + "tasks/" + string(t.Cluster) + "/" + string(t.ID)
 }
+
+func secretKey(s *model.Secret) string { return statePrefix + secretFolder + s.Name }
+
+func parameterKey(p *model.Parameter) string { return statePrefix + parameterFolder + p.Name }

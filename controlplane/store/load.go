@@ -83,6 +83,10 @@ func (s *Store) loadRecord(key string, value []byte) error {
 		err = loadInto(s.head, &eventKind, value)
 	case "settings":
 		err = loadInto(s.head, &settingKind, value)
+	case "secrets":
+		err = loadInto(s.head, &secretKind, value)
+	case "parameters":
+		err = loadInto(s.head, &parameterKind, value)
 	case "tasks":
 		err = loadInto(s.head, &taskKind, value)
 	default:

@@ -17,6 +17,8 @@ type Tables struct {
 	events      *table[model.ServiceEvent]
 	tasks       *table[model.Task]
 	settings    *table[model.AccountSetting]
+	secrets     *table[model.Secret]
+	parameters  *table[model.Parameter]
 	attributes  *table[AttributeOf] // derived from instances
 	derived     *table[derived]
 	epoch       uint64 // grows with each freeze; see derived
@@ -34,6 +36,8 @@ func newTables() *Tables {
 		events:      newTable(eventIndexes...),
 		tasks:       newTable(taskIndexes...),
 		settings:    newTable(settingIndexes...),
+		secrets:     newTable(secretIndexes...),
+		parameters:  newTable(parameterIndexes...),
 		attributes:  newTable(attributeIndexes...),
 		derived:     newTable(index[derived]{less: func(a, b *derived) bool { return a.cluster < b.cluster }}),
 	}
@@ -53,6 +57,8 @@ func (t *Tables) freeze() *Tables {
 		events:      t.events.freeze(),
 		tasks:       t.tasks.freeze(),
 		settings:    t.settings.freeze(),
+		secrets:     t.secrets.freeze(),
+		parameters:  t.parameters.freeze(),
 		attributes:  t.attributes.freeze(),
 		derived:     t.derived.freeze(),
 		epoch:       t.epoch,
@@ -76,6 +82,8 @@ var (
 	eventKind      = kind[model.ServiceEvent]{eventKey, func(t *Tables) *table[model.ServiceEvent] { return t.events }, nil}
 	taskKind       = kind[model.Task]{taskKey, func(t *Tables) *table[model.Task] { return t.tasks }, (*Tables).deriveTask}
 	settingKind    = kind[model.AccountSetting]{settingKey, func(t *Tables) *table[model.AccountSetting] { return t.settings }, nil}
+	secretKind     = kind[model.Secret]{secretKey, func(t *Tables) *table[model.Secret] { return t.secrets }, nil}
+	parameterKind  = kind[model.Parameter]{parameterKey, func(t *Tables) *table[model.Parameter] { return t.parameters }, nil}
 )
 
 // replace applies one change to the tables and to what is derived from them.

@@ -13,7 +13,7 @@ var sides = []string{"controlplane", "agent"}
 // peers are the loops and handlers of the control plane. They use the store and
 // never one another, so that each can be read, tested and restarted alone.
 var peers = []string{
-	"controlplane/api", "controlplane/services", "controlplane/reaper", "controlplane/dispatch",
+	"controlplane/api", "controlplane/services", "controlplane/reaper", "controlplane/dispatch", "controlplane/secretsapi",
 }
 
 // drivers are libraries that only their one home may import. Tests are free to

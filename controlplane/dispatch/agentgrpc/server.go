@@ -14,6 +14,7 @@ import (
 
 	"github.com/longshore/longshore/controlplane/dispatch"
 	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/resolve"
 	agentv1 "github.com/longshore/longshore/proto/agent/v1"
 	"github.com/longshore/longshore/proto/ecs"
 )
@@ -29,7 +30,9 @@ type Config struct {
 	Leader func() string
 	// Register is the API's operation of that name.
 	Register func(context.Context, *ecs.RegisterContainerInstanceRequest) (*ecs.RegisterContainerInstanceResponse, error)
-	Logger   *slog.Logger
+	// Secrets finds the values that task definitions name.
+	Secrets *resolve.Resolver
+	Logger  *slog.Logger
 }
 
 // Server implements agentv1.AgentServiceServer.
@@ -166,8 +169,11 @@ func (s *Server) send(ctx context.Context, stream agentv1.AgentService_SessionSe
 	beat := func() *agentv1.ControlMessage {
 		return &agentv1.ControlMessage{Message: &agentv1.ControlMessage_Heartbeat{Heartbeat: &agentv1.Heartbeat{IntervalMs: uint32(interval.Milliseconds())}}}
 	}
-	if err := stream.Send(beat()); err != nil {
-		return err
+	welcome := &agentv1.ControlMessage{Message: &agentv1.ControlMessage_Welcome{Welcome: &agentv1.Welcome{SessionToken: session.Token()}}}
+	for _, m := range []*agentv1.ControlMessage{welcome, beat()} {
+		if err := stream.Send(m); err != nil {
+			return err
+		}
 	}
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()

@@ -16,11 +16,16 @@ import (
 	"github.com/longshore/longshore/controlplane/dispatch"
 	"github.com/longshore/longshore/controlplane/dispatch/agentgrpc"
 	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/resolve"
+	"github.com/longshore/longshore/controlplane/secrets"
 	"github.com/longshore/longshore/controlplane/store"
 	"github.com/longshore/longshore/controlplane/store/storetest"
 	agentv1 "github.com/longshore/longshore/proto/agent/v1"
 	"github.com/longshore/longshore/proto/ecs"
 )
+
+// keys are those of the benches' secrets.
+var keys, _ = secrets.ParseKeys(secrets.NewKeyFile("k"))
 
 var owner = model.Owner{Account: "000000000000", Region: "us-east-1"}
 
@@ -49,6 +54,7 @@ func newBench(t *testing.T, disconnectAfter time.Duration) *bench {
 		Owner:      owner,
 		Dispatcher: func() *dispatch.Dispatcher { return d },
 		Leader:     l.Addr().String,
+		Secrets:    resolve.New(resolve.Config{Owner: owner, Keys: keys}),
 		Logger:     slog.New(slog.DiscardHandler),
 	}))
 	go server.Serve(l)

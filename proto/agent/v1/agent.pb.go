@@ -25,6 +25,276 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type ResolveSecretsRequest struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	ContainerInstance string                 `protobuf:"bytes,1,opt,name=container_instance,json=containerInstance,proto3" json:"container_instance,omitempty"` // ARN
+	SessionToken      string                 `protobuf:"bytes,2,opt,name=session_token,json=sessionToken,proto3" json:"session_token,omitempty"`                // of Welcome, which proves whose session it is
+	Task              string                 `protobuf:"bytes,3,opt,name=task,proto3" json:"task,omitempty"`                                                    // ARN
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *ResolveSecretsRequest) Reset() {
+	*x = ResolveSecretsRequest{}
+	mi := &file_agent_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveSecretsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveSecretsRequest) ProtoMessage() {}
+
+func (x *ResolveSecretsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveSecretsRequest.ProtoReflect.Descriptor instead.
+func (*ResolveSecretsRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ResolveSecretsRequest) GetContainerInstance() string {
+	if x != nil {
+		return x.ContainerInstance
+	}
+	return ""
+}
+
+func (x *ResolveSecretsRequest) GetSessionToken() string {
+	if x != nil {
+		return x.SessionToken
+	}
+	return ""
+}
+
+func (x *ResolveSecretsRequest) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+// ResolveSecretsResponse has a row for each container that needs something.
+type ResolveSecretsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Containers    []*ContainerSecrets    `protobuf:"bytes,1,rep,name=containers,proto3" json:"containers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveSecretsResponse) Reset() {
+	*x = ResolveSecretsResponse{}
+	mi := &file_agent_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveSecretsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveSecretsResponse) ProtoMessage() {}
+
+func (x *ResolveSecretsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveSecretsResponse.ProtoReflect.Descriptor instead.
+func (*ResolveSecretsResponse) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ResolveSecretsResponse) GetContainers() []*ContainerSecrets {
+	if x != nil {
+		return x.Containers
+	}
+	return nil
+}
+
+type ContainerSecrets struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Environment   map[string]string      `protobuf:"bytes,2,rep,name=environment,proto3" json:"environment,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`                 // of secrets
+	LogOptions    map[string]string      `protobuf:"bytes,3,rep,name=log_options,json=logOptions,proto3" json:"log_options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // of secretOptions
+	Registry      *RegistryCredentials   `protobuf:"bytes,4,opt,name=registry,proto3" json:"registry,omitempty"`                                                                                                 // of repositoryCredentials; absent without
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerSecrets) Reset() {
+	*x = ContainerSecrets{}
+	mi := &file_agent_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerSecrets) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerSecrets) ProtoMessage() {}
+
+func (x *ContainerSecrets) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerSecrets.ProtoReflect.Descriptor instead.
+func (*ContainerSecrets) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ContainerSecrets) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ContainerSecrets) GetEnvironment() map[string]string {
+	if x != nil {
+		return x.Environment
+	}
+	return nil
+}
+
+func (x *ContainerSecrets) GetLogOptions() map[string]string {
+	if x != nil {
+		return x.LogOptions
+	}
+	return nil
+}
+
+func (x *ContainerSecrets) GetRegistry() *RegistryCredentials {
+	if x != nil {
+		return x.Registry
+	}
+	return nil
+}
+
+type RegistryCredentials struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Username      string                 `protobuf:"bytes,1,opt,name=username,proto3" json:"username,omitempty"`
+	Password      string                 `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegistryCredentials) Reset() {
+	*x = RegistryCredentials{}
+	mi := &file_agent_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegistryCredentials) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegistryCredentials) ProtoMessage() {}
+
+func (x *RegistryCredentials) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegistryCredentials.ProtoReflect.Descriptor instead.
+func (*RegistryCredentials) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RegistryCredentials) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *RegistryCredentials) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+// Welcome is the answer to Hello.
+type Welcome struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SessionToken  string                 `protobuf:"bytes,1,opt,name=session_token,json=sessionToken,proto3" json:"session_token,omitempty"` // known to the two ends of the session alone
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Welcome) Reset() {
+	*x = Welcome{}
+	mi := &file_agent_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Welcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Welcome) ProtoMessage() {}
+
+func (x *Welcome) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
+func (*Welcome) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Welcome) GetSessionToken() string {
+	if x != nil {
+		return x.SessionToken
+	}
+	return ""
+}
+
 type DiscoverPollEndpointRequest struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	Cluster           string                 `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
@@ -35,7 +305,7 @@ type DiscoverPollEndpointRequest struct {
 
 func (x *DiscoverPollEndpointRequest) Reset() {
 	*x = DiscoverPollEndpointRequest{}
-	mi := &file_agent_proto_msgTypes[0]
+	mi := &file_agent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -47,7 +317,7 @@ func (x *DiscoverPollEndpointRequest) String() string {
 func (*DiscoverPollEndpointRequest) ProtoMessage() {}
 
 func (x *DiscoverPollEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[0]
+	mi := &file_agent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -60,7 +330,7 @@ func (x *DiscoverPollEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverPollEndpointRequest.ProtoReflect.Descriptor instead.
 func (*DiscoverPollEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{0}
+	return file_agent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DiscoverPollEndpointRequest) GetCluster() string {
@@ -86,7 +356,7 @@ type DiscoverPollEndpointResponse struct {
 
 func (x *DiscoverPollEndpointResponse) Reset() {
 	*x = DiscoverPollEndpointResponse{}
-	mi := &file_agent_proto_msgTypes[1]
+	mi := &file_agent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -98,7 +368,7 @@ func (x *DiscoverPollEndpointResponse) String() string {
 func (*DiscoverPollEndpointResponse) ProtoMessage() {}
 
 func (x *DiscoverPollEndpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[1]
+	mi := &file_agent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -111,7 +381,7 @@ func (x *DiscoverPollEndpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverPollEndpointResponse.ProtoReflect.Descriptor instead.
 func (*DiscoverPollEndpointResponse) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{1}
+	return file_agent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DiscoverPollEndpointResponse) GetEndpoint() string {
@@ -132,7 +402,7 @@ type RegisterContainerInstanceRequest struct {
 
 func (x *RegisterContainerInstanceRequest) Reset() {
 	*x = RegisterContainerInstanceRequest{}
-	mi := &file_agent_proto_msgTypes[2]
+	mi := &file_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -144,7 +414,7 @@ func (x *RegisterContainerInstanceRequest) String() string {
 func (*RegisterContainerInstanceRequest) ProtoMessage() {}
 
 func (x *RegisterContainerInstanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[2]
+	mi := &file_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -157,7 +427,7 @@ func (x *RegisterContainerInstanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterContainerInstanceRequest.ProtoReflect.Descriptor instead.
 func (*RegisterContainerInstanceRequest) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{2}
+	return file_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RegisterContainerInstanceRequest) GetInput() []byte {
@@ -176,7 +446,7 @@ type RegisterContainerInstanceResponse struct {
 
 func (x *RegisterContainerInstanceResponse) Reset() {
 	*x = RegisterContainerInstanceResponse{}
-	mi := &file_agent_proto_msgTypes[3]
+	mi := &file_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -188,7 +458,7 @@ func (x *RegisterContainerInstanceResponse) String() string {
 func (*RegisterContainerInstanceResponse) ProtoMessage() {}
 
 func (x *RegisterContainerInstanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[3]
+	mi := &file_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -201,7 +471,7 @@ func (x *RegisterContainerInstanceResponse) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use RegisterContainerInstanceResponse.ProtoReflect.Descriptor instead.
 func (*RegisterContainerInstanceResponse) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{3}
+	return file_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RegisterContainerInstanceResponse) GetOutput() []byte {
@@ -225,7 +495,7 @@ type AgentMessage struct {
 
 func (x *AgentMessage) Reset() {
 	*x = AgentMessage{}
-	mi := &file_agent_proto_msgTypes[4]
+	mi := &file_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -237,7 +507,7 @@ func (x *AgentMessage) String() string {
 func (*AgentMessage) ProtoMessage() {}
 
 func (x *AgentMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[4]
+	mi := &file_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -250,7 +520,7 @@ func (x *AgentMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentMessage.ProtoReflect.Descriptor instead.
 func (*AgentMessage) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{4}
+	return file_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AgentMessage) GetMessage() isAgentMessage_Message {
@@ -316,6 +586,7 @@ type ControlMessage struct {
 	//	*ControlMessage_Desired
 	//	*ControlMessage_Ack
 	//	*ControlMessage_Heartbeat
+	//	*ControlMessage_Welcome
 	Message       isControlMessage_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -323,7 +594,7 @@ type ControlMessage struct {
 
 func (x *ControlMessage) Reset() {
 	*x = ControlMessage{}
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -335,7 +606,7 @@ func (x *ControlMessage) String() string {
 func (*ControlMessage) ProtoMessage() {}
 
 func (x *ControlMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -348,7 +619,7 @@ func (x *ControlMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlMessage.ProtoReflect.Descriptor instead.
 func (*ControlMessage) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{5}
+	return file_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ControlMessage) GetMessage() isControlMessage_Message {
@@ -385,6 +656,15 @@ func (x *ControlMessage) GetHeartbeat() *Heartbeat {
 	return nil
 }
 
+func (x *ControlMessage) GetWelcome() *Welcome {
+	if x != nil {
+		if x, ok := x.Message.(*ControlMessage_Welcome); ok {
+			return x.Welcome
+		}
+	}
+	return nil
+}
+
 type isControlMessage_Message interface {
 	isControlMessage_Message()
 }
@@ -401,11 +681,17 @@ type ControlMessage_Heartbeat struct {
 	Heartbeat *Heartbeat `protobuf:"bytes,3,opt,name=heartbeat,proto3,oneof"`
 }
 
+type ControlMessage_Welcome struct {
+	Welcome *Welcome `protobuf:"bytes,4,opt,name=welcome,proto3,oneof"`
+}
+
 func (*ControlMessage_Desired) isControlMessage_Message() {}
 
 func (*ControlMessage_Ack) isControlMessage_Message() {}
 
 func (*ControlMessage_Heartbeat) isControlMessage_Message() {}
+
+func (*ControlMessage_Welcome) isControlMessage_Message() {}
 
 type Hello struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
@@ -416,7 +702,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -428,7 +714,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -441,7 +727,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{6}
+	return file_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Hello) GetContainerInstance() string {
@@ -462,7 +748,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -474,7 +760,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -487,7 +773,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{7}
+	return file_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Heartbeat) GetIntervalMs() uint32 {
@@ -510,7 +796,7 @@ type Desired struct {
 
 func (x *Desired) Reset() {
 	*x = Desired{}
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -522,7 +808,7 @@ func (x *Desired) String() string {
 func (*Desired) ProtoMessage() {}
 
 func (x *Desired) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -535,7 +821,7 @@ func (x *Desired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Desired.ProtoReflect.Descriptor instead.
 func (*Desired) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{8}
+	return file_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Desired) GetFull() bool {
@@ -577,7 +863,7 @@ type Definition struct {
 
 func (x *Definition) Reset() {
 	*x = Definition{}
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -589,7 +875,7 @@ func (x *Definition) String() string {
 func (*Definition) ProtoMessage() {}
 
 func (x *Definition) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -602,7 +888,7 @@ func (x *Definition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Definition.ProtoReflect.Descriptor instead.
 func (*Definition) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Definition) GetArn() string {
@@ -636,7 +922,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +934,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,7 +947,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{10}
+	return file_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Task) GetArn() string {
@@ -739,7 +1025,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -751,7 +1037,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -764,7 +1050,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Report) GetSequence() uint64 {
@@ -799,7 +1085,7 @@ type TaskState struct {
 
 func (x *TaskState) Reset() {
 	*x = TaskState{}
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -811,7 +1097,7 @@ func (x *TaskState) String() string {
 func (*TaskState) ProtoMessage() {}
 
 func (x *TaskState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -824,7 +1110,7 @@ func (x *TaskState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskState.ProtoReflect.Descriptor instead.
 func (*TaskState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{12}
+	return file_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TaskState) GetArn() string {
@@ -913,7 +1199,7 @@ type ContainerState struct {
 
 func (x *ContainerState) Reset() {
 	*x = ContainerState{}
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -925,7 +1211,7 @@ func (x *ContainerState) String() string {
 func (*ContainerState) ProtoMessage() {}
 
 func (x *ContainerState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -938,7 +1224,7 @@ func (x *ContainerState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerState.ProtoReflect.Descriptor instead.
 func (*ContainerState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{13}
+	return file_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ContainerState) GetName() string {
@@ -1009,7 +1295,7 @@ type NetworkBinding struct {
 
 func (x *NetworkBinding) Reset() {
 	*x = NetworkBinding{}
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1021,7 +1307,7 @@ func (x *NetworkBinding) String() string {
 func (*NetworkBinding) ProtoMessage() {}
 
 func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1034,7 +1320,7 @@ func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkBinding.ProtoReflect.Descriptor instead.
 func (*NetworkBinding) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{14}
+	return file_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *NetworkBinding) GetBindIp() string {
@@ -1075,7 +1361,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_agent_proto_msgTypes[15]
+	mi := &file_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1373,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[15]
+	mi := &file_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +1386,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{15}
+	return file_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Ack) GetSequence() uint64 {
@@ -1114,7 +1400,32 @@ var File_agent_proto protoreflect.FileDescriptor
 
 const file_agent_proto_rawDesc = "" +
 	"\n" +
-	"\vagent.proto\x12\x12longshore.agent.v1\"f\n" +
+	"\vagent.proto\x12\x12longshore.agent.v1\"\x7f\n" +
+	"\x15ResolveSecretsRequest\x12-\n" +
+	"\x12container_instance\x18\x01 \x01(\tR\x11containerInstance\x12#\n" +
+	"\rsession_token\x18\x02 \x01(\tR\fsessionToken\x12\x12\n" +
+	"\x04task\x18\x03 \x01(\tR\x04task\"^\n" +
+	"\x16ResolveSecretsResponse\x12D\n" +
+	"\n" +
+	"containers\x18\x01 \x03(\v2$.longshore.agent.v1.ContainerSecretsR\n" +
+	"containers\"\x9a\x03\n" +
+	"\x10ContainerSecrets\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12W\n" +
+	"\venvironment\x18\x02 \x03(\v25.longshore.agent.v1.ContainerSecrets.EnvironmentEntryR\venvironment\x12U\n" +
+	"\vlog_options\x18\x03 \x03(\v24.longshore.agent.v1.ContainerSecrets.LogOptionsEntryR\n" +
+	"logOptions\x12C\n" +
+	"\bregistry\x18\x04 \x01(\v2'.longshore.agent.v1.RegistryCredentialsR\bregistry\x1a>\n" +
+	"\x10EnvironmentEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a=\n" +
+	"\x0fLogOptionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"M\n" +
+	"\x13RegistryCredentials\x12\x1a\n" +
+	"\busername\x18\x01 \x01(\tR\busername\x12\x1a\n" +
+	"\bpassword\x18\x02 \x01(\tR\bpassword\".\n" +
+	"\aWelcome\x12#\n" +
+	"\rsession_token\x18\x01 \x01(\tR\fsessionToken\"f\n" +
 	"\x1bDiscoverPollEndpointRequest\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12-\n" +
 	"\x12container_instance\x18\x02 \x01(\tR\x11containerInstance\":\n" +
@@ -1128,11 +1439,12 @@ const file_agent_proto_rawDesc = "" +
 	"\x05hello\x18\x01 \x01(\v2\x19.longshore.agent.v1.HelloH\x00R\x05hello\x124\n" +
 	"\x06report\x18\x02 \x01(\v2\x1a.longshore.agent.v1.ReportH\x00R\x06report\x12=\n" +
 	"\theartbeat\x18\x03 \x01(\v2\x1d.longshore.agent.v1.HeartbeatH\x00R\theartbeatB\t\n" +
-	"\amessage\"\xc0\x01\n" +
+	"\amessage\"\xf9\x01\n" +
 	"\x0eControlMessage\x127\n" +
 	"\adesired\x18\x01 \x01(\v2\x1b.longshore.agent.v1.DesiredH\x00R\adesired\x12+\n" +
 	"\x03ack\x18\x02 \x01(\v2\x17.longshore.agent.v1.AckH\x00R\x03ack\x12=\n" +
-	"\theartbeat\x18\x03 \x01(\v2\x1d.longshore.agent.v1.HeartbeatH\x00R\theartbeatB\t\n" +
+	"\theartbeat\x18\x03 \x01(\v2\x1d.longshore.agent.v1.HeartbeatH\x00R\theartbeat\x127\n" +
+	"\awelcome\x18\x04 \x01(\v2\x1b.longshore.agent.v1.WelcomeH\x00R\awelcomeB\t\n" +
 	"\amessage\"6\n" +
 	"\x05Hello\x12-\n" +
 	"\x12container_instance\x18\x01 \x01(\tR\x11containerInstance\",\n" +
@@ -1197,11 +1509,12 @@ const file_agent_proto_rawDesc = "" +
 	"\thost_port\x18\x03 \x01(\rR\bhostPort\x12\x1a\n" +
 	"\bprotocol\x18\x04 \x01(\tR\bprotocol\"!\n" +
 	"\x03Ack\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x04R\bsequence2\xe9\x02\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence2\xd2\x03\n" +
 	"\fAgentService\x12y\n" +
 	"\x14DiscoverPollEndpoint\x12/.longshore.agent.v1.DiscoverPollEndpointRequest\x1a0.longshore.agent.v1.DiscoverPollEndpointResponse\x12\x88\x01\n" +
 	"\x19RegisterContainerInstance\x124.longshore.agent.v1.RegisterContainerInstanceRequest\x1a5.longshore.agent.v1.RegisterContainerInstanceResponse\x12S\n" +
-	"\aSession\x12 .longshore.agent.v1.AgentMessage\x1a\".longshore.agent.v1.ControlMessage(\x010\x01B7Z5github.com/longshore/longshore/proto/agent/v1;agentv1b\x06proto3"
+	"\aSession\x12 .longshore.agent.v1.AgentMessage\x1a\".longshore.agent.v1.ControlMessage(\x010\x01\x12g\n" +
+	"\x0eResolveSecrets\x12).longshore.agent.v1.ResolveSecretsRequest\x1a*.longshore.agent.v1.ResolveSecretsResponseB7Z5github.com/longshore/longshore/proto/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_agent_proto_rawDescOnce sync.Once
@@ -1215,48 +1528,62 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_agent_proto_goTypes = []any{
-	(*DiscoverPollEndpointRequest)(nil),       // 0: longshore.agent.v1.DiscoverPollEndpointRequest
-	(*DiscoverPollEndpointResponse)(nil),      // 1: longshore.agent.v1.DiscoverPollEndpointResponse
-	(*RegisterContainerInstanceRequest)(nil),  // 2: longshore.agent.v1.RegisterContainerInstanceRequest
-	(*RegisterContainerInstanceResponse)(nil), // 3: longshore.agent.v1.RegisterContainerInstanceResponse
-	(*AgentMessage)(nil),                      // 4: longshore.agent.v1.AgentMessage
-	(*ControlMessage)(nil),                    // 5: longshore.agent.v1.ControlMessage
-	(*Hello)(nil),                             // 6: longshore.agent.v1.Hello
-	(*Heartbeat)(nil),                         // 7: longshore.agent.v1.Heartbeat
-	(*Desired)(nil),                           // 8: longshore.agent.v1.Desired
-	(*Definition)(nil),                        // 9: longshore.agent.v1.Definition
-	(*Task)(nil),                              // 10: longshore.agent.v1.Task
-	(*Report)(nil),                            // 11: longshore.agent.v1.Report
-	(*TaskState)(nil),                         // 12: longshore.agent.v1.TaskState
-	(*ContainerState)(nil),                    // 13: longshore.agent.v1.ContainerState
-	(*NetworkBinding)(nil),                    // 14: longshore.agent.v1.NetworkBinding
-	(*Ack)(nil),                               // 15: longshore.agent.v1.Ack
+	(*ResolveSecretsRequest)(nil),             // 0: longshore.agent.v1.ResolveSecretsRequest
+	(*ResolveSecretsResponse)(nil),            // 1: longshore.agent.v1.ResolveSecretsResponse
+	(*ContainerSecrets)(nil),                  // 2: longshore.agent.v1.ContainerSecrets
+	(*RegistryCredentials)(nil),               // 3: longshore.agent.v1.RegistryCredentials
+	(*Welcome)(nil),                           // 4: longshore.agent.v1.Welcome
+	(*DiscoverPollEndpointRequest)(nil),       // 5: longshore.agent.v1.DiscoverPollEndpointRequest
+	(*DiscoverPollEndpointResponse)(nil),      // 6: longshore.agent.v1.DiscoverPollEndpointResponse
+	(*RegisterContainerInstanceRequest)(nil),  // 7: longshore.agent.v1.RegisterContainerInstanceRequest
+	(*RegisterContainerInstanceResponse)(nil), // 8: longshore.agent.v1.RegisterContainerInstanceResponse
+	(*AgentMessage)(nil),                      // 9: longshore.agent.v1.AgentMessage
+	(*ControlMessage)(nil),                    // 10: longshore.agent.v1.ControlMessage
+	(*Hello)(nil),                             // 11: longshore.agent.v1.Hello
+	(*Heartbeat)(nil),                         // 12: longshore.agent.v1.Heartbeat
+	(*Desired)(nil),                           // 13: longshore.agent.v1.Desired
+	(*Definition)(nil),                        // 14: longshore.agent.v1.Definition
+	(*Task)(nil),                              // 15: longshore.agent.v1.Task
+	(*Report)(nil),                            // 16: longshore.agent.v1.Report
+	(*TaskState)(nil),                         // 17: longshore.agent.v1.TaskState
+	(*ContainerState)(nil),                    // 18: longshore.agent.v1.ContainerState
+	(*NetworkBinding)(nil),                    // 19: longshore.agent.v1.NetworkBinding
+	(*Ack)(nil),                               // 20: longshore.agent.v1.Ack
+	nil,                                       // 21: longshore.agent.v1.ContainerSecrets.EnvironmentEntry
+	nil,                                       // 22: longshore.agent.v1.ContainerSecrets.LogOptionsEntry
 }
 var file_agent_proto_depIdxs = []int32{
-	6,  // 0: longshore.agent.v1.AgentMessage.hello:type_name -> longshore.agent.v1.Hello
-	11, // 1: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
-	7,  // 2: longshore.agent.v1.AgentMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
-	8,  // 3: longshore.agent.v1.ControlMessage.desired:type_name -> longshore.agent.v1.Desired
-	15, // 4: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
-	7,  // 5: longshore.agent.v1.ControlMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
-	9,  // 6: longshore.agent.v1.Desired.definitions:type_name -> longshore.agent.v1.Definition
-	10, // 7: longshore.agent.v1.Desired.tasks:type_name -> longshore.agent.v1.Task
-	12, // 8: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
-	13, // 9: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
-	14, // 10: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
-	0,  // 11: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
-	2,  // 12: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
-	4,  // 13: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
-	1,  // 14: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
-	3,  // 15: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
-	5,  // 16: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
-	14, // [14:17] is the sub-list for method output_type
-	11, // [11:14] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	2,  // 0: longshore.agent.v1.ResolveSecretsResponse.containers:type_name -> longshore.agent.v1.ContainerSecrets
+	21, // 1: longshore.agent.v1.ContainerSecrets.environment:type_name -> longshore.agent.v1.ContainerSecrets.EnvironmentEntry
+	22, // 2: longshore.agent.v1.ContainerSecrets.log_options:type_name -> longshore.agent.v1.ContainerSecrets.LogOptionsEntry
+	3,  // 3: longshore.agent.v1.ContainerSecrets.registry:type_name -> longshore.agent.v1.RegistryCredentials
+	11, // 4: longshore.agent.v1.AgentMessage.hello:type_name -> longshore.agent.v1.Hello
+	16, // 5: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
+	12, // 6: longshore.agent.v1.AgentMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
+	13, // 7: longshore.agent.v1.ControlMessage.desired:type_name -> longshore.agent.v1.Desired
+	20, // 8: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
+	12, // 9: longshore.agent.v1.ControlMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
+	4,  // 10: longshore.agent.v1.ControlMessage.welcome:type_name -> longshore.agent.v1.Welcome
+	14, // 11: longshore.agent.v1.Desired.definitions:type_name -> longshore.agent.v1.Definition
+	15, // 12: longshore.agent.v1.Desired.tasks:type_name -> longshore.agent.v1.Task
+	17, // 13: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
+	18, // 14: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
+	19, // 15: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
+	5,  // 16: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
+	7,  // 17: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
+	9,  // 18: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
+	0,  // 19: longshore.agent.v1.AgentService.ResolveSecrets:input_type -> longshore.agent.v1.ResolveSecretsRequest
+	6,  // 20: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
+	8,  // 21: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
+	10, // 22: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
+	1,  // 23: longshore.agent.v1.AgentService.ResolveSecrets:output_type -> longshore.agent.v1.ResolveSecretsResponse
+	20, // [20:24] is the sub-list for method output_type
+	16, // [16:20] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1264,24 +1591,25 @@ func file_agent_proto_init() {
 	if File_agent_proto != nil {
 		return
 	}
-	file_agent_proto_msgTypes[4].OneofWrappers = []any{
+	file_agent_proto_msgTypes[9].OneofWrappers = []any{
 		(*AgentMessage_Hello)(nil),
 		(*AgentMessage_Report)(nil),
 		(*AgentMessage_Heartbeat)(nil),
 	}
-	file_agent_proto_msgTypes[5].OneofWrappers = []any{
+	file_agent_proto_msgTypes[10].OneofWrappers = []any{
 		(*ControlMessage_Desired)(nil),
 		(*ControlMessage_Ack)(nil),
 		(*ControlMessage_Heartbeat)(nil),
+		(*ControlMessage_Welcome)(nil),
 	}
-	file_agent_proto_msgTypes[13].OneofWrappers = []any{}
+	file_agent_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

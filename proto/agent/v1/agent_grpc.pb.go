@@ -26,6 +26,7 @@ const (
 	AgentService_DiscoverPollEndpoint_FullMethodName      = "/longshore.agent.v1.AgentService/DiscoverPollEndpoint"
 	AgentService_RegisterContainerInstance_FullMethodName = "/longshore.agent.v1.AgentService/RegisterContainerInstance"
 	AgentService_Session_FullMethodName                   = "/longshore.agent.v1.AgentService/Session"
+	AgentService_ResolveSecrets_FullMethodName            = "/longshore.agent.v1.AgentService/ResolveSecrets"
 )
 
 // AgentServiceClient is the client API for AgentService service.
@@ -43,6 +44,10 @@ type AgentServiceClient interface {
 	// what changes after that. The agent reports what it knows of every desired
 	// task after each full Desired, and then what changes.
 	Session(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AgentMessage, ControlMessage], error)
+	// ResolveSecrets gives the values that a task's definition only names, for a
+	// task that is about to be created on the instance of an open session. It is
+	// refused unless the connection is encrypted or does not leave the machine.
+	ResolveSecrets(ctx context.Context, in *ResolveSecretsRequest, opts ...grpc.CallOption) (*ResolveSecretsResponse, error)
 }
 
 type agentServiceClient struct {
@@ -86,6 +91,16 @@ func (c *agentServiceClient) Session(ctx context.Context, opts ...grpc.CallOptio
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AgentService_SessionClient = grpc.BidiStreamingClient[AgentMessage, ControlMessage]
 
+func (c *agentServiceClient) ResolveSecrets(ctx context.Context, in *ResolveSecretsRequest, opts ...grpc.CallOption) (*ResolveSecretsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResolveSecretsResponse)
+	err := c.cc.Invoke(ctx, AgentService_ResolveSecrets_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AgentServiceServer is the server API for AgentService service.
 // All implementations must embed UnimplementedAgentServiceServer
 // for forward compatibility.
@@ -101,6 +116,10 @@ type AgentServiceServer interface {
 	// what changes after that. The agent reports what it knows of every desired
 	// task after each full Desired, and then what changes.
 	Session(grpc.BidiStreamingServer[AgentMessage, ControlMessage]) error
+	// ResolveSecrets gives the values that a task's definition only names, for a
+	// task that is about to be created on the instance of an open session. It is
+	// refused unless the connection is encrypted or does not leave the machine.
+	ResolveSecrets(context.Context, *ResolveSecretsRequest) (*ResolveSecretsResponse, error)
 	mustEmbedUnimplementedAgentServiceServer()
 }
 
@@ -119,6 +138,9 @@ func (UnimplementedAgentServiceServer) RegisterContainerInstance(context.Context
 }
 func (UnimplementedAgentServiceServer) Session(grpc.BidiStreamingServer[AgentMessage, ControlMessage]) error {
 	return status.Error(codes.Unimplemented, "method Session not implemented")
+}
+func (UnimplementedAgentServiceServer) ResolveSecrets(context.Context, *ResolveSecretsRequest) (*ResolveSecretsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResolveSecrets not implemented")
 }
 func (UnimplementedAgentServiceServer) mustEmbedUnimplementedAgentServiceServer() {}
 func (UnimplementedAgentServiceServer) testEmbeddedByValue()                      {}
@@ -184,6 +206,24 @@ func _AgentService_Session_Handler(srv interface{}, stream grpc.ServerStream) er
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AgentService_SessionServer = grpc.BidiStreamingServer[AgentMessage, ControlMessage]
 
+func _AgentService_ResolveSecrets_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolveSecretsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServiceServer).ResolveSecrets(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AgentService_ResolveSecrets_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServiceServer).ResolveSecrets(ctx, req.(*ResolveSecretsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AgentService_ServiceDesc is the grpc.ServiceDesc for AgentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -198,6 +238,10 @@ var AgentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RegisterContainerInstance",
 			Handler:    _AgentService_RegisterContainerInstance_Handler,
+		},
+		{
+			MethodName: "ResolveSecrets",
+			Handler:    _AgentService_ResolveSecrets_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

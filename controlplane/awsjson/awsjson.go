@@ -1,0 +1,99 @@
+// Package awsjson is what the AWS services that are answered here share of their
+// protocol, awsJson1.1: how a service is described to the server that takes the
+// requests, how a body is decoded, and how a list is cut into pages. It knows no
+// operation.
+package awsjson
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+
+	"github.com/longshore/longshore/controlplane/store"
+	"github.com/longshore/longshore/proto/ecs"
+)
+
+// Service is one AWS service as the server sees it.
+type Service struct {
+	// TargetPrefix stands before the operation's name in X-Amz-Target, its point included.
+	TargetPrefix string
+	// SigningName is the service in the scope of a signature.
+	SigningName string
+	// Label stands before the operation's name in metrics and logs.
+	Label string
+	// Known are all operations of the service, answered or not.
+	Known map[string]bool
+	// Call runs an operation that is known on a body and returns what to answer.
+	Call func(ctx context.Context, st *store.Store, operation string, body []byte) (any, error)
+}
+
+// Decode reads a body into an operation's input. Members that the input does not
+// have are ignored, as AWS does; nothing at all is an empty input.
+func Decode(body []byte, in any) error {
+	body = bytes.TrimSpace(body)
+	if len(body) == 0 {
+		return nil
+	}
+	if body[0] != '{' {
+		return ecs.Errorf(ecs.CodeSerialization, "The request's body must be a JSON object.")
+	}
+	err := json.Unmarshal(body, in)
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &wrong):
+		return ecs.Errorf(ecs.CodeSerialization, "%s: a JSON %s cannot be read as %s.", clip(wrong.Field), clip(wrong.Value), describe(wrong.Type))
+	}
+	return ecs.Errorf(ecs.CodeSerialization, "The request's body is not valid: %s", clip(err.Error()))
+}
+
+// describe names a Go type as a user of the API would.
+func describe(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Int32:
+		return "a 32-bit integer"
+	case reflect.Int64:
+		return "a 64-bit integer"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Bool:
+		return "a boolean"
+	case reflect.String:
+		return "a string"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Map:
+		return "a map"
+	}
+	return "a structure"
+}
+
+// clip keeps what a caller sent, when it is repeated to them, short.
+func clip(s string) string {
+	const most = 200
+	if len(s) <= most {
+		return s
+	}
+	return string(bytes.ToValidUTF8([]byte(s[:most]), nil)) + "…"
+}
+
+// Token makes the nextToken of a list whose page ends with the record of that name.
+func Token(list, last string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(list + "\n" + last))
+}
+
+// After returns the name behind which the page of a token begins; false for a
+// token of another list. No token is the beginning.
+func After(list, token string) (string, bool) {
+	if token == "" {
+		return "", true
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	last, own := strings.CutPrefix(string(raw), list+"\n")
+	return last, err == nil && own
+}
