@@ -18,8 +18,11 @@ type Tables struct {
 	tasks       *table[model.Task]
 	settings    *table[model.AccountSetting]
 	attributes  *table[AttributeOf] // derived from instances
-	derived     *table[derived]
-	epoch       uint64 // grows with each freeze; see derived
+
+	definitionUses *table[definitionUse] // derived from services
+
+	derived *table[derived]
+	epoch   uint64 // grows with each freeze; see derived
 }
 
 func newTables() *Tables {
@@ -35,7 +38,10 @@ func newTables() *Tables {
 		tasks:       newTable(taskIndexes...),
 		settings:    newTable(settingIndexes...),
 		attributes:  newTable(attributeIndexes...),
-		derived:     newTable(index[derived]{less: func(a, b *derived) bool { return a.cluster < b.cluster }}),
+
+		definitionUses: newTable(definitionUseIndexes...),
+
+		derived: newTable(index[derived]{less: func(a, b *derived) bool { return a.cluster < b.cluster }}),
 	}
 }
 
@@ -54,8 +60,11 @@ func (t *Tables) freeze() *Tables {
 		tasks:       t.tasks.freeze(),
 		settings:    t.settings.freeze(),
 		attributes:  t.attributes.freeze(),
-		derived:     t.derived.freeze(),
-		epoch:       t.epoch,
+
+		definitionUses: t.definitionUses.freeze(),
+
+		derived: t.derived.freeze(),
+		epoch:   t.epoch,
 	}
 }
 
