@@ -53,6 +53,7 @@ func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs
 		PropagateTags:               s.PropagateTags,
 		AvailabilityZoneRebalancing: ecs.AvailabilityZoneRebalancingDISABLED,
 		Tags:                        []ecs.Tag{},
+		ResourceManagementType:      ecs.ResourceManagementTypeCUSTOMER, // hosts are the operator's own
 	}
 	if len(s.Deployments) > 0 {
 		shape.TaskDefinition = h.Owner.DefinitionARN(s.Primary().Definition)

@@ -237,8 +237,10 @@ func (h *Handler) rewire(t *store.Tables, s *model.Service, ref model.Definition
 	}
 	changed := !reflect.DeepEqual(wired, s.Wiring)
 	s.Wiring = wired
+	if changed {
+		s.RoleARN = "" // only the service linked role may do that
+	}
 	if len(wired.LoadBalancers) == 0 {
-		s.RoleARN = ""
 		if in.HealthCheckGracePeriodSeconds == nil {
 			s.HealthCheckGracePeriod = nil
 		}

@@ -49,7 +49,7 @@ func TestCreateService_ExternalHasNothingButItsCount(t *testing.T) {
 	f := newFixture(t)
 	c := f.cluster("c")
 	s := f.externalService(c, "s", 3)
-	if s.DeploymentController.Type != "EXTERNAL" || s.DesiredCount != 3 || s.TaskDefinition != nil || s.LaunchType != "" ||
+	if s.DeploymentController.Type != "EXTERNAL" || s.DesiredCount != 3 || s.TaskDefinition != nil || s.LaunchType != "" || s.ResourceManagementType != "CUSTOMER" ||
 		s.TaskSets == nil || len(s.TaskSets) != 0 || s.Deployments == nil || len(s.Deployments) != 0 {
 		t.Errorf("got %+v", s)
 	}

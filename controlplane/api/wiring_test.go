@@ -186,7 +186,7 @@ func TestUpdateService_RewiresWithANewDeployment(t *testing.T) {
 	f.definition("web", listening("main", 81))
 	f.definition("vpc", listening("main", 80))
 	f.inMode("vpc", 1, ecs.NetworkModeAwsvpc)
-	f.service(c, "s", "web:1", 0, nil)
+	f.service(c, "s", "web:1", 0, func(in *awsecs.CreateServiceInput) { in.LoadBalancers, in.Role = balancers("old"), aws.String("r") })
 	deployments := 1
 	update := func(what string, new int, in awsecs.UpdateServiceInput) types.Service {
 		t.Helper()
@@ -197,7 +197,7 @@ func TestUpdateService_RewiresWithANewDeployment(t *testing.T) {
 		}
 		return s
 	}
-	if s := update("a target group", 1, awsecs.UpdateServiceInput{LoadBalancers: balancers("a")}); len(s.LoadBalancers) != 1 || *s.HealthCheckGracePeriodSeconds != 0 {
+	if s := update("a target group", 1, awsecs.UpdateServiceInput{LoadBalancers: balancers("a")}); len(s.LoadBalancers) != 1 || *s.HealthCheckGracePeriodSeconds != 0 || s.RoleArn != nil {
 		t.Errorf("got %+v", s)
 	}
 	update("the same again", 0, awsecs.UpdateServiceInput{LoadBalancers: balancers("a")})

@@ -382,6 +382,14 @@ func TestPlan_StartsTheTasksOfOneTaskSetWhileAnotherFindsNoPlace(t *testing.T) {
 	if starts[a] == 0 || starts[b] < 20 {
 		t.Errorf("starts %v", starts)
 	}
+	// Nor may two of them keep the loop busy.
+	w.changeSet(b, func(set *model.TaskSet) { set.Scale = 100 })
+	for range 5 {
+		w.planSets()
+	}
+	if out := w.planSets(); !out.WakeAt.IsZero() || len(out.Starts) != 2 {
+		t.Errorf("plans again at %s, having asked for %+v", out.WakeAt, out.Starts)
+	}
 }
 
 func TestPlan_CountsAHostThatIsAwayAgainstStability(t *testing.T) {
@@ -390,16 +398,16 @@ func TestPlan_CountsAHostThatIsAwayAgainstStability(t *testing.T) {
 	w.settleSets()
 	w.silence("i00")
 	w.pass(w.settings.SilentLimit)
-	w.settleSets2(t)
+	w.idle()
 	set, _ := w.svc.TaskSet(a)
 	if set.Stability != ecs.StabilityStatusSTABILIZING || !w.svc.SteadyReported {
 		t.Errorf("got %+v of %+v", *set, *w.svc)
 	}
 }
 
-// settleSets2 lets some plans pass while a host is away.
-func (w *world) settleSets2(t *testing.T) {
-	t.Helper()
+// idle lets some plans pass while a host is away.
+func (w *world) idle() {
+	w.t.Helper()
 	for range 5 {
 		w.planSets()
 		w.obey()
@@ -433,5 +441,23 @@ func TestPlan_LeavesRoomForTheEventsOfUnhealthyTasks(t *testing.T) {
 	}
 	if out := w.plan(); len(out.Tasks)+2*len(out.Events)+out.Start.Count > w.settings.MaxChanges+10 {
 		t.Errorf("%d tasks, %d starts and %d events", len(out.Tasks), out.Start.Count, len(out.Events))
+	}
+}
+
+func TestPlan_ForgetsADeletedTaskSetWhoseHostIsAwayAndStopsWhatIsLeftThere(t *testing.T) {
+	w := newSetsWorld(t, 1, 1)
+	a := w.addSet(1, 100)
+	w.settleSets()
+	w.silence("i00")
+	w.pass(w.settings.SilentLimit)
+	w.dropSet(a)
+	w.planSets()
+	if len(w.svc.TaskSets) != 0 || len(w.live()) != 0 {
+		t.Errorf("got task sets %+v, live tasks %v", w.svc.TaskSets, w.live())
+	}
+	w.recover("i00")
+	w.settleSets()
+	if left := w.perSet(); len(left) != 0 {
+		t.Errorf("tasks %v", left)
 	}
 }
