@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/longshore/longshore/controlplane/api"
+	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/store"
 )
 
@@ -18,7 +19,8 @@ import (
 var words = []string{
 	"", "default", "c", "s", "web", "web:1", "web:0", "main", "x", "a b", "nö\x00\u2028", strings.Repeat("n", 256),
 	"ACTIVE", "RUNNING", "STOPPED", "INTEGER", "STRINGSET", "CPU", "MEMORY", "PORTS", "22", "instanceId", "memory", "attribute:", "attribute:zone",
-	"service:s", "arn:", "arn:aws:ecs:us-east-1:123456789012:cluster/", "arn:aws:ecs:us-east-1:123456789012:task/c/x/y",
+	"service:s", "ecs-svc/1", "arn:aws:ecs:us-east-1:123456789012:task-set/c/x/ecs-svc/1", "arn:",
+	"arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/a/0", "arn:aws:servicediscovery:us-east-1:123456789012:service/a", "arn:aws:ecs:us-east-1:123456789012:cluster/", "arn:aws:ecs:us-east-1:123456789012:task/c/x/y",
 	"arn:aws:ecs:us-east-1:123456789012:service/s", "arn:aws:ecs:us-east-1:999999999999:cluster/c", "CMD", "/data",
 }
 
@@ -73,11 +75,18 @@ func TestAnyRequest_GetsAnAnswerOfTheAPI(t *testing.T) {
 	c := f.cluster("c")
 	f.host(c, 4096, 4096)
 	f.service(c, "s", f.definition("web"), 0, nil)
+	f.externalService(c, "x", 1)
+	f.update(func(tx *store.Tx) {
+		have, _ := tx.Service(model.ServiceKey{Cluster: "c", Name: "x"})
+		next := *have
+		next.TaskSets = []model.TaskSet{{ID: "ecs-svc/1", Status: model.DeploymentActive, Definition: model.DefinitionRef{Family: "web", Revision: 1}}}
+		tx.PutService(&next)
+	})
 	handler := api.New(api.Config{Owner: owner, Store: func() *store.Store { return f.store }, AgentEndpoint: func() string { return "h:1" }})
 	m := loadModel()
 	var names []string
 	for name, o := range m.Operations {
-		if o.In2015 {
+		if o.In2015 || strings.Contains(name, "TaskSet") {
 			names = append(names, name)
 		}
 	}

@@ -18,6 +18,7 @@ const (
 	kindDefinition = "task-definition"
 	kindAttachment = "attachment"
 	kindProvider   = "capacity-provider"
+	kindTaskSet    = "task-set"
 )
 
 func errClusterNotFound() error {

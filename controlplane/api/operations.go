@@ -45,6 +45,12 @@ func operations() []operation {
 		op("DescribeServices", (*Handler).describeServices),
 		op("ListServices", (*Handler).listServices),
 
+		op("CreateTaskSet", (*Handler).createTaskSet),
+		op("DescribeTaskSets", (*Handler).describeTaskSets),
+		op("UpdateTaskSet", (*Handler).updateTaskSet),
+		op("DeleteTaskSet", (*Handler).deleteTaskSet),
+		op("UpdateServicePrimaryTaskSet", (*Handler).updateServicePrimaryTaskSet),
+
 		op("RegisterContainerInstance", (*Handler).registerContainerInstance),
 		op("DeregisterContainerInstance", (*Handler).deregisterContainerInstance),
 		op("DescribeContainerInstances", (*Handler).describeContainerInstances),

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"slices"
+
 	"github.com/longshore/longshore/controlplane/launch"
 	"github.com/longshore/longshore/controlplane/placement"
 	"github.com/longshore/longshore/proto/ecs"
@@ -73,6 +75,21 @@ func checkNetwork(n *ecs.NetworkConfiguration) error {
 func checkPlatformVersion(version string) error {
 	if version != "" {
 		return invalid("The platform version must be null when specifying an EC2 or EXTERNAL launch type.")
+	}
+	return nil
+}
+
+// platformVersions are those that FARGATE tasks may ask for (Fargate platform
+// versions, ECS guide).
+var platformVersions = []string{"LATEST", "1.0.0", "1.1.0", "1.2.0", "1.3.0", "1.4.0"}
+
+// checkPlatform checks the platform version of tasks of a launch type.
+func checkPlatform(version string, l ecs.LaunchType) error {
+	if version == "" || l != ecs.LaunchTypeFARGATE {
+		return checkPlatformVersion(version)
+	}
+	if !slices.Contains(platformVersions, version) {
+		return ecs.Errorf(ecs.CodePlatformUnknown, "The specified platform does not exist.")
 	}
 	return nil
 }

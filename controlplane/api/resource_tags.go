@@ -123,7 +123,7 @@ func (h *Handler) tagged(t *store.Tables, arn string, absent func(string, ...any
 		return h.taggedDefinition(t, arn, absent)
 	case kindProvider:
 		return taggedProvider(t, name, absent)
-	case kindService, kindTask, kindInstance:
+	case kindService, kindTask, kindInstance, kindTaskSet:
 		return taggedInCluster(t, kind, name, absent)
 	}
 	return tagged{}, invalid("A %s can not be tagged.", clip(kind))
@@ -175,7 +175,7 @@ func taggedProvider(t *store.Tables, name string, absent func(string, ...any) er
 	}}, nil
 }
 
-// taggedInCluster finds a service, task or container instance by what follows
+// taggedInCluster finds a service, task set, task or container instance by what follows
 // the kind in its ARN.
 func taggedInCluster(t *store.Tables, kind, rest string, absent func(string, ...any) error) (tagged, error) {
 	cluster, name, long := strings.Cut(rest, "/")
@@ -189,6 +189,8 @@ func taggedInCluster(t *store.Tables, kind, rest string, absent func(string, ...
 	switch kind {
 	case kindService:
 		return taggedService(t, model.ServiceKey{Cluster: c.Name, Name: model.ServiceName(name)}, absent)
+	case kindTaskSet:
+		return taggedTaskSet(t, c.Name, name, absent)
 	case kindTask:
 		return taggedTask(t, c.Name, model.TaskID(name), absent)
 	}
@@ -203,6 +205,26 @@ func taggedService(t *store.Tables, k model.ServiceKey, absent func(string, ...a
 	return tagged{s.Tags, func(tx *store.Tx, tags []ecs.Tag) {
 		next := *s
 		next.Tags = tags
+		tx.PutService(&next)
+	}}, nil
+}
+
+// taggedTaskSet finds a task set by what follows the cluster in its ARN.
+func taggedTaskSet(t *store.Tables, c model.ClusterName, rest string, absent func(string, ...any) error) (tagged, error) {
+	service, id, _ := strings.Cut(rest, "/")
+	s, ok := t.Service(model.ServiceKey{Cluster: c, Name: model.ServiceName(service)})
+	if !ok || !store.ServiceLive(s) {
+		return tagged{}, absent("The service of the specified task set was not found or is inactive.")
+	}
+	set, ok := s.TaskSet(model.DeploymentID(id))
+	if !ok {
+		return tagged{}, absent("The specified task set was not found.")
+	}
+	return tagged{set.Tags, func(tx *store.Tx, tags []ecs.Tag) {
+		next := *s
+		next.TaskSets = slices.Clone(s.TaskSets)
+		changed, _ := next.TaskSet(set.ID)
+		changed.Tags = tags
 		tx.PutService(&next)
 	}}, nil
 }

@@ -44,7 +44,7 @@ func TestRunTask_AnswersTheWholeTask(t *testing.T) {
 		"memory":         {*task.Memory, "96"},
 		"zone":           {*task.AvailabilityZone, "local-1a"},
 		"launch type":    {string(task.LaunchType), "EC2"},
-		"connectivity":   {string(task.Connectivity), "CONNECTED"},
+		"connectivity":   {string(task.Connectivity), ""}, // the agent has not been heard of it
 		"health":         {string(task.HealthStatus), "UNKNOWN"},
 		"side's cpu":     {*task.Containers[1].Cpu, "300"},
 		"side's soft":    {*task.Containers[1].MemoryReservation, "32"},

@@ -26,6 +26,7 @@ func newService(in *ecs.CreateServiceRequest) (*model.Service, error) {
 		EnableECSManagedTags: in.EnableECSManagedTags,
 		PropagateTags:        in.PropagateTags,
 		Tags:                 in.Tags,
+		Controller:           controllerOf(in.DeploymentController),
 	}
 	if s.SchedulingStrategy == "" {
 		s.SchedulingStrategy = ecs.SchedulingStrategyREPLICA
@@ -49,14 +50,13 @@ func newService(in *ecs.CreateServiceRequest) (*model.Service, error) {
 		case len(in.CapacityProviderStrategy) > 0:
 			return nil, errDaemonCapacity()
 		}
-	} else {
-		if in.DesiredCount == nil {
-			return nil, invalid("desiredCount is required for services of the REPLICA scheduling strategy.")
-		}
+	} else if in.DesiredCount != nil {
 		s.DesiredCount = *in.DesiredCount
+	} else if s.Controller != ecs.DeploymentControllerTypeEXTERNAL {
+		return nil, invalid("desiredCount is required for services of the REPLICA scheduling strategy.")
 	}
 	s.DeploymentConfiguration = mergeDeployment(standard, in.DeploymentConfiguration)
-	return s, checkDeployment(&s.DeploymentConfiguration, s.SchedulingStrategy)
+	return s, checkDeployment(&s.DeploymentConfiguration, s)
 }
 
 func errDaemonCount() error {
@@ -72,21 +72,18 @@ func checkNewService(in *ecs.CreateServiceRequest) error {
 	if !model.ValidName(in.ServiceName) {
 		return invalid("Service name must be 1 to 255 letters, digits, hyphens and underscores, not %q.", clip(in.ServiceName))
 	}
-	switch {
-	case in.TaskDefinition == "":
-		return invalid("TaskDefinition can not be blank.")
-	case in.HealthCheckGracePeriodSeconds != nil && *in.HealthCheckGracePeriodSeconds != 0:
-		return errGracePeriod()
-	case in.Role != "":
-		return invalid("A role is only valid for services configured to use load balancers.")
-	case in.DesiredCount != nil && *in.DesiredCount < 0:
+	if err := checkController(in); err != nil {
+		return err
+	}
+	if in.DesiredCount != nil && *in.DesiredCount < 0 {
 		return errNegativeCount()
 	}
 	if err := refuseUnhonoured(in, "cluster", "serviceName", "taskDefinition", "desiredCount", "clientToken", "launchType",
 		"deploymentConfiguration", "placementConstraints", "placementStrategy", "schedulingStrategy", "tags",
-		"enableECSManagedTags", "propagateTags",
+		"enableECSManagedTags", "propagateTags", "deploymentController",
 		// These have checks of their own:
-		"availabilityZoneRebalancing", "capacityProviderStrategy", "platformVersion", "networkConfiguration", "deploymentController"); err != nil {
+		"availabilityZoneRebalancing", "capacityProviderStrategy", "platformVersion", "networkConfiguration",
+		"loadBalancers", "serviceRegistries", "role", "healthCheckGracePeriodSeconds"); err != nil {
 		return err
 	}
 	if err := checkToken(in.ClientToken); err != nil {
@@ -97,32 +94,26 @@ func checkNewService(in *ecs.CreateServiceRequest) error {
 	}
 	return checkSharedOfService(sharedOfService{
 		in.AvailabilityZoneRebalancing, in.CapacityProviderStrategy, in.LaunchType, in.PlatformVersion,
-		in.NetworkConfiguration, in.DeploymentController, in.PlacementConstraints, in.PlacementStrategy,
+		in.PlacementConstraints, in.PlacementStrategy,
 	})
-}
-
-func errGracePeriod() error {
-	return invalid("Health check grace period is only valid for services configured to use load balancers")
 }
 
 func errNegativeCount() error { return invalid("desiredCount must not be negative.") }
 
 // checkServiceUpdate checks what does not depend on the service.
 func checkServiceUpdate(in *ecs.UpdateServiceRequest) error {
-	switch {
-	case in.HealthCheckGracePeriodSeconds != nil && *in.HealthCheckGracePeriodSeconds != 0:
-		return errGracePeriod()
-	case in.DesiredCount != nil && *in.DesiredCount < 0:
+	if in.DesiredCount != nil && *in.DesiredCount < 0 {
 		return errNegativeCount()
 	}
 	if err := refuseUnhonoured(in, "cluster", "service", "desiredCount", "taskDefinition", "deploymentConfiguration",
 		"placementConstraints", "placementStrategy", "forceNewDeployment", "enableECSManagedTags", "propagateTags",
-		"availabilityZoneRebalancing", "capacityProviderStrategy", "platformVersion", "networkConfiguration", "deploymentController"); err != nil {
+		"availabilityZoneRebalancing", "capacityProviderStrategy", "platformVersion", "networkConfiguration", "deploymentController",
+		"loadBalancers", "serviceRegistries", "healthCheckGracePeriodSeconds"); err != nil {
 		return err
 	}
 	return checkSharedOfService(sharedOfService{
-		in.AvailabilityZoneRebalancing, in.CapacityProviderStrategy, "", in.PlatformVersion,
-		in.NetworkConfiguration, in.DeploymentController, in.PlacementConstraints, in.PlacementStrategy,
+		in.AvailabilityZoneRebalancing, in.CapacityProviderStrategy, "", "",
+		in.PlacementConstraints, in.PlacementStrategy,
 	})
 }
 
@@ -132,8 +123,6 @@ type sharedOfService struct {
 	capacity        []ecs.CapacityProviderStrategyItem
 	launchType      ecs.LaunchType
 	platformVersion string
-	network         *ecs.NetworkConfiguration
-	controller      *ecs.DeploymentController
 	constraints     []ecs.PlacementConstraint
 	strategies      []ecs.PlacementStrategy
 }
@@ -142,16 +131,10 @@ func checkSharedOfService(s sharedOfService) error {
 	if s.rebalancing == ecs.AvailabilityZoneRebalancingENABLED {
 		return unsupported("availabilityZoneRebalancing")
 	}
-	if s.controller != nil && s.controller.Type != "" && s.controller.Type != ecs.DeploymentControllerTypeECS {
-		return unsupported("the deployment controller " + string(s.controller.Type))
-	}
 	if err := checkCapacity(s.capacity, s.launchType); err != nil {
 		return err
 	}
-	if err := checkPlatformVersion(s.platformVersion); err != nil {
-		return err
-	}
-	if err := checkNetwork(s.network); err != nil {
+	if err := checkPlatform(s.platformVersion, s.launchType); err != nil {
 		return err
 	}
 	if err := checkConstraints(s.constraints); err != nil {
@@ -183,7 +166,7 @@ func mergeDeployment(have ecs.DeploymentConfiguration, in *ecs.DeploymentConfigu
 }
 
 // checkDeployment checks a deployment configuration that has its defaults.
-func checkDeployment(d *ecs.DeploymentConfiguration, scheduling ecs.SchedulingStrategy) error {
+func checkDeployment(d *ecs.DeploymentConfiguration, s *model.Service) error {
 	if err := refuseUnhonoured(d, "deploymentCircuitBreaker", "maximumPercent", "minimumHealthyPercent", "strategy"); err != nil {
 		return err
 	}
@@ -198,7 +181,11 @@ func checkDeployment(d *ecs.DeploymentConfiguration, scheduling ecs.SchedulingSt
 		return invalid("minimumHealthyPercent must be between 0 and 100, not %d.", minimum)
 	case maximum < 100:
 		return invalid("maximumPercent must be at least 100, not %d.", maximum)
-	case scheduling == ecs.SchedulingStrategyDAEMON && maximum != daemonMaximum:
+	case s.HasTaskSets() && d.DeploymentCircuitBreaker.Enable:
+		return invalid("The deployment circuit breaker can only be used with the ECS deployment controller.")
+	case s.HasTaskSets() && (minimum != replicaMinimum || maximum != replicaMaximum):
+		return invalid("The minimumHealthyPercent and the maximumPercent of a service with the %s deployment controller are %d and %d.", s.Controller, replicaMinimum, replicaMaximum)
+	case isDaemon(s) && maximum != daemonMaximum:
 		return invalid("maximumPercent must be %d for the DAEMON scheduling strategy.", daemonMaximum)
 	case minimum == 100 && maximum == 100:
 		return invalid("Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments.")

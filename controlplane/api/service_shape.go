@@ -25,23 +25,15 @@ func (n *tally) add(t *model.Task) {
 // serviceShape is a service as the API shows it. Its counts are those of its
 // tasks; it has none of its own.
 func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs.Service {
-	var all tally
-	byDeployment := map[model.DeploymentID]*tally{}
-	for _, d := range s.Deployments {
-		byDeployment[d.ID] = &tally{}
-	}
-	for task := range t.LiveTasksOfService(s.Key()) {
-		all.add(task)
-		if n := byDeployment[task.Deployment]; n != nil {
-			n.add(task)
-		}
-	}
+	all, byDeployment := tallies(t, s)
 	shape := ecs.Service{
 		ServiceArn:                  h.Owner.ServiceARN(s.Key()),
 		ServiceName:                 string(s.Name),
 		ClusterArn:                  h.Owner.ClusterARN(s.Cluster),
-		LoadBalancers:               []ecs.LoadBalancer{},
-		ServiceRegistries:           []ecs.ServiceRegistry{},
+		LoadBalancers:               orEmpty(s.LoadBalancers),
+		ServiceRegistries:           orEmpty(s.ServiceRegistries),
+		NetworkConfiguration:        s.NetworkConfiguration,
+		RoleArn:                     s.RoleARN,
 		Status:                      s.Status,
 		DesiredCount:                s.DesiredCount,
 		RunningCount:                all.running,
@@ -55,12 +47,13 @@ func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs
 		PlacementConstraints:        orEmpty(s.PlacementConstraints),
 		PlacementStrategy:           orEmpty(s.PlacementStrategy),
 		SchedulingStrategy:          s.SchedulingStrategy,
-		DeploymentController:        &ecs.DeploymentController{Type: ecs.DeploymentControllerTypeECS},
+		DeploymentController:        &ecs.DeploymentController{Type: controllerShown(s)},
 		CreatedBy:                   h.principal(),
 		EnableECSManagedTags:        s.EnableECSManagedTags,
 		PropagateTags:               s.PropagateTags,
 		AvailabilityZoneRebalancing: ecs.AvailabilityZoneRebalancingDISABLED,
 		Tags:                        []ecs.Tag{},
+		ResourceManagementType:      ecs.ResourceManagementTypeCUSTOMER, // hosts are the operator's own
 	}
 	if len(s.Deployments) > 0 {
 		shape.TaskDefinition = h.Owner.DefinitionARN(s.Primary().Definition)
@@ -71,7 +64,38 @@ func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs
 	for i := range s.Deployments {
 		shape.Deployments[i] = h.deploymentShape(&s.Deployments[i], byDeployment[s.Deployments[i].ID])
 	}
+	shape.HealthCheckGracePeriodSeconds = s.HealthCheckGracePeriod
+	if s.HasTaskSets() {
+		shape.TaskSets = make([]ecs.TaskSet, len(s.TaskSets))
+	}
+	for i := range s.TaskSets {
+		set := &s.TaskSets[i]
+		shape.TaskSets[i] = h.taskSetShape(s, set, byDeployment[set.ID], tags)
+		if set.Status == model.DeploymentPrimary {
+			shape.TaskDefinition = h.Owner.DefinitionARN(set.Definition)
+		}
+	}
 	return shape
+}
+
+// tallies counts the tasks of a service, all of them and those of each of its
+// deployments and task sets.
+func tallies(t *store.Tables, s *model.Service) (tally, map[model.DeploymentID]*tally) {
+	var all tally
+	each := map[model.DeploymentID]*tally{}
+	for i := range s.Deployments {
+		each[s.Deployments[i].ID] = &tally{}
+	}
+	for i := range s.TaskSets {
+		each[s.TaskSets[i].ID] = &tally{}
+	}
+	for task := range t.LiveTasksOfService(s.Key()) {
+		all.add(task)
+		if n := each[task.Deployment]; n != nil {
+			n.add(task)
+		}
+	}
+	return all, each
 }
 
 func (h *Handler) deploymentShape(d *model.Deployment, n *tally) ecs.Deployment {
@@ -88,6 +112,7 @@ func (h *Handler) deploymentShape(d *model.Deployment, n *tally) ecs.Deployment 
 		LaunchType:     d.LaunchType,
 
 		CapacityProviderStrategy: d.CapacityProviderStrategy,
+		NetworkConfiguration:     d.NetworkConfiguration,
 
 		RolloutState:       d.RolloutState,
 		RolloutStateReason: d.RolloutStateReason,

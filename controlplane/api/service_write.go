@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/rollout"
 	"github.com/longshore/longshore/controlplane/store"
 	"github.com/longshore/longshore/proto/ecs"
 )
@@ -55,23 +57,12 @@ func sameCreation(have, wanted *model.Service) error {
 	return nil
 }
 
-// begin records a new service with its first deployment.
+// begin records a new service.
 func (h *Handler) begin(tx *store.Tx, c *model.Cluster, s *model.Service, in *ecs.CreateServiceRequest) error {
-	d, err := h.runnable(tx.Tables, in.TaskDefinition)
-	if err != nil {
-		return err
-	}
-	asked := in.LaunchType
-	if asked == "" && isDaemon(s) {
-		asked = ecs.LaunchTypeEC2 // no strategy divides what is on every host
-	}
-	from, err := h.capacityOf(c, asked, in.CapacityProviderStrategy, &d.Shape)
-	if err != nil {
-		return err
-	}
-	s.LaunchType, s.CapacityProviderStrategy = from.launchType, from.strategy
 	s.CreatedAt = h.Clock()
-	s.Deployments = []model.Deployment{newDeployment(s, d.Ref, s.CreatedAt)}
+	if err := h.begun(tx, c, s, in); err != nil {
+		return err
+	}
 	tx.PutService(s)
 	return nil
 }
@@ -86,6 +77,7 @@ func newDeployment(s *model.Service, ref model.DefinitionRef, now time.Time) mod
 		LaunchType: s.LaunchType,
 
 		CapacityProviderStrategy: s.CapacityProviderStrategy,
+		Wiring:                   s.Wiring,
 
 		DesiredCount:       s.DesiredCount,
 		CreatedAt:          now,
@@ -112,15 +104,21 @@ func (h *Handler) updateService(ctx context.Context, in *ecs.UpdateServiceReques
 		if have.Status != model.StatusActive {
 			return ecs.Errorf(ecs.CodeServiceNotActive, "Service was not ACTIVE.")
 		}
-		next := *have
+		if err := checkUpdatable(have, in); err != nil {
+			return err
+		}
+		// Whatever was wrong before may be mended now.
+		next := rollout.Renewed(*have)
 		next.Deployments = slices.Clone(have.Deployments)
 		if err := applySettings(&next, in); err != nil {
 			return err
 		}
-		if err := h.applyStrategy(tx.Tables, c, &next, in); err != nil {
+		if next.HasTaskSets() {
+			h.rescaled(have, &next)
+		} else if err := h.redeploy(tx.Tables, c, &next, in); err != nil {
 			return err
 		}
-		if err := h.applyRollout(tx.Tables, &next, in); err != nil {
+		if err := checkBalanced(&next, in.HealthCheckGracePeriodSeconds); err != nil {
 			return err
 		}
 		service = &next
@@ -136,12 +134,18 @@ func (h *Handler) updateService(ctx context.Context, in *ecs.UpdateServiceReques
 
 // applySettings changes what needs no new deployment.
 func applySettings(s *model.Service, in *ecs.UpdateServiceRequest) error {
-	if in.DesiredCount != nil && s.SchedulingStrategy == ecs.SchedulingStrategyDAEMON {
+	if in.DesiredCount != nil && isDaemon(s) {
 		return errDaemonCount()
+	}
+	if in.DesiredCount != nil && s.HasTaskSets() {
+		s.DesiredCount = *in.DesiredCount
+	}
+	if in.HealthCheckGracePeriodSeconds != nil {
+		s.HealthCheckGracePeriod = in.HealthCheckGracePeriodSeconds
 	}
 	if in.DeploymentConfiguration != nil {
 		merged := mergeDeployment(s.DeploymentConfiguration, in.DeploymentConfiguration)
-		if err := checkDeployment(&merged, s.SchedulingStrategy); err != nil {
+		if err := checkDeployment(&merged, s); err != nil {
 			return err
 		}
 		s.DeploymentConfiguration = merged
@@ -161,13 +165,22 @@ func applySettings(s *model.Service, in *ecs.UpdateServiceRequest) error {
 	if in.PropagateTags != "" {
 		s.PropagateTags = in.PropagateTags
 	}
-	// Whatever was wrong before may be mended now.
-	s.FailedStarts, s.PauseUntil, s.LastPlacement, s.SteadyReported = 0, time.Time{}, "", false
 	return nil
 }
 
+// redeploy changes what may need a new deployment.
+func (h *Handler) redeploy(t *store.Tables, c *model.Cluster, s *model.Service, in *ecs.UpdateServiceRequest) error {
+	if err := checkPlatformVersion(in.PlatformVersion); err != nil {
+		return err
+	}
+	if err := h.applyStrategy(t, c, s, in); err != nil {
+		return err
+	}
+	return h.applyRollout(t, s, in)
+}
+
 // applyRollout changes the number of tasks, and begins a new deployment for
-// another definition or if the caller insists.
+// another definition or wiring, or if the caller insists.
 func (h *Handler) applyRollout(t *store.Tables, s *model.Service, in *ecs.UpdateServiceRequest) error {
 	ref := s.Primary().Definition
 	if in.TaskDefinition != nil && *in.TaskDefinition != "" {
@@ -180,15 +193,59 @@ func (h *Handler) applyRollout(t *store.Tables, s *model.Service, in *ecs.Update
 		}
 		ref = d.Ref
 	}
+	rewired, err := h.rewire(t, s, ref, in)
+	if err != nil {
+		return err
+	}
 	now := h.Clock()
 	if in.DesiredCount != nil && *in.DesiredCount != s.DesiredCount {
 		s.DesiredCount = *in.DesiredCount
 		s.Primary().DesiredCount, s.Primary().UpdatedAt = s.DesiredCount, now
 	}
-	if ref == s.Primary().Definition && !in.ForceNewDeployment {
+	if ref == s.Primary().Definition && !rewired && !in.ForceNewDeployment {
 		return nil
 	}
 	s.Primary().Status, s.Primary().UpdatedAt = model.DeploymentActive, now
 	s.Deployments = slices.Insert(s.Deployments, 0, newDeployment(s, ref, now))
 	return nil
+}
+
+// rewire changes how the tasks of a service are reached, and tells whether that is
+// another way than before. What the request does not name stays, as far as the
+// definition allows.
+func (h *Handler) rewire(t *store.Tables, s *model.Service, ref model.DefinitionRef, in *ecs.UpdateServiceRequest) (bool, error) {
+	d, ok := t.Definition(ref)
+	if !ok || ref == s.Primary().Definition && in.LoadBalancers == nil && in.ServiceRegistries == nil && in.NetworkConfiguration == nil {
+		return false, nil
+	}
+	wanted := s.Wiring
+	if in.LoadBalancers != nil {
+		wanted.LoadBalancers = in.LoadBalancers
+	}
+	if in.ServiceRegistries != nil {
+		wanted.ServiceRegistries = in.ServiceRegistries
+	}
+	if in.NetworkConfiguration != nil {
+		wanted.NetworkConfiguration = in.NetworkConfiguration
+	} else if d.Shape.NetworkMode != ecs.NetworkModeAwsvpc {
+		wanted.NetworkConfiguration = nil
+	}
+	launchType := capacity{s.LaunchType, s.CapacityProviderStrategy}.launchTypeOfTasks()
+	wired, err := wiringCheck{h.Owner, &d.Shape, launchType, mostTargetGroups(s)}.wiring(wanted)
+	if err != nil {
+		return false, err
+	}
+	changed := !reflect.DeepEqual(wired, s.Wiring)
+	s.Wiring = wired
+	if changed {
+		s.RoleARN = "" // only the service linked role may do that
+	}
+	if len(wired.LoadBalancers) == 0 {
+		if in.HealthCheckGracePeriodSeconds == nil {
+			s.HealthCheckGracePeriod = nil
+		}
+	} else if s.HealthCheckGracePeriod == nil {
+		s.HealthCheckGracePeriod = pointer[int32](0)
+	}
+	return changed, nil
 }

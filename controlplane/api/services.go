@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/store"
@@ -47,11 +48,12 @@ func (h *Handler) deleteService(ctx context.Context, in *ecs.DeleteServiceReques
 			service = have
 			return nil
 		}
-		forced := in.Force != nil && *in.Force
-		if have.SchedulingStrategy != ecs.SchedulingStrategyDAEMON && have.DesiredCount > 0 && !forced {
-			return invalid("The service cannot be stopped while it is scaled above 0.")
+		if forced := in.Force != nil && *in.Force; !forced {
+			if err := deletableService(have); err != nil {
+				return err
+			}
 		}
-		service = drained(have)
+		service = h.drained(have)
 		tx.PutService(service)
 		return nil
 	})
@@ -63,7 +65,7 @@ func (h *Handler) deleteService(ctx context.Context, in *ecs.DeleteServiceReques
 }
 
 // drained is a service that is being deleted: nothing of it is wanted any more.
-func drained(s *model.Service) *model.Service {
+func (h *Handler) drained(s *model.Service) *model.Service {
 	next := *s
 	next.Status = model.StatusDraining
 	next.DesiredCount = 0
@@ -71,6 +73,10 @@ func drained(s *model.Service) *model.Service {
 	for i, d := range s.Deployments {
 		d.DesiredCount = 0
 		next.Deployments[i] = d
+	}
+	next.TaskSets = slices.Clone(s.TaskSets)
+	for i := range next.TaskSets {
+		h.drain(&next.TaskSets[i])
 	}
 	return &next
 }

@@ -115,18 +115,12 @@ func TestCreateService_Refuses(t *testing.T) {
 		"100 and 100 percent": {percent(100, 100), invalid, "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments."},
 		"at most 99 percent":  {percent(50, 99), invalid, ""},
 		"at least 101":        {percent(101, 200), invalid, ""},
-		"a load balancer": {func(in *awsecs.CreateServiceInput) {
-			in.LoadBalancers = []types.LoadBalancer{{TargetGroupArn: aws.String("t")}}
-		}, unsupported, "Longshore does not support loadBalancers yet."},
-		"a registry": {func(in *awsecs.CreateServiceInput) {
-			in.ServiceRegistries = []types.ServiceRegistry{{RegistryArn: aws.String("t")}}
-		}, unsupported, ""},
 		"service connect": {func(in *awsecs.CreateServiceInput) {
 			in.ServiceConnectConfiguration = &types.ServiceConnectConfiguration{Enabled: true}
 		}, unsupported, ""},
 		"CODE_DEPLOY": {func(in *awsecs.CreateServiceInput) {
 			in.DeploymentController = &types.DeploymentController{Type: types.DeploymentControllerTypeCodeDeploy}
-		}, unsupported, ""},
+		}, invalid, "A service that uses the CODE_DEPLOY deployment controller must be configured to use a load balancer."},
 		"blue and green": {func(in *awsecs.CreateServiceInput) {
 			in.DeploymentConfiguration = &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyBlueGreen}
 		}, unsupported, ""},

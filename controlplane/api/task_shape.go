@@ -10,8 +10,7 @@ import (
 	"github.com/longshore/longshore/proto/ecs"
 )
 
-// taskShape is a task as the API shows it. connectivityAt is left out: nothing
-// notes when a host was first heard of by each of its tasks.
+// taskShape is a task as the API shows it.
 func (h *Handler) taskShape(t *store.Tables, task *model.Task, tags bool) ecs.Task {
 	shape := ecs.Task{
 		Attachments:           []ecs.Attachment{},
@@ -49,6 +48,7 @@ func (h *Handler) taskShape(t *store.Tables, task *model.Task, tags bool) ecs.Ta
 	}
 	if i, ok := t.Instance(task.Cluster, task.Instance); ok {
 		placeShape(&shape, i)
+		connectShape(&shape, task, i)
 	}
 	definition, _ := t.Definition(task.Definition)
 	for i := range task.Containers {
@@ -59,10 +59,6 @@ func (h *Handler) taskShape(t *store.Tables, task *model.Task, tags bool) ecs.Ta
 
 // placeShape fills in what a task shows of the instance that it is on.
 func placeShape(shape *ecs.Task, i *model.Instance) {
-	shape.Connectivity = ecs.ConnectivityDISCONNECTED
-	if i.AgentConnected {
-		shape.Connectivity = ecs.ConnectivityCONNECTED
-	}
 	for _, a := range i.Attributes {
 		switch {
 		case a.Value == nil:
@@ -71,6 +67,24 @@ func placeShape(shape *ecs.Task, i *model.Instance) {
 		case a.Name == attributeArchitecture:
 			shape.Attributes = append(shape.Attributes, ecs.Attribute{Name: a.Name, Value: a.Value})
 		}
+	}
+}
+
+// connectShape says whether a task's agent can be reached, and since when: since it
+// was first heard of the task, or since it came back. Before that there is no
+// connectivity to tell of. What became of the host after the task was STOPPED is
+// no matter of the task's any more.
+func connectShape(shape *ecs.Task, task *model.Task, i *model.Instance) {
+	if task.ConnectivityAt.IsZero() {
+		return
+	}
+	since, stopped := task.ConnectivityAt, task.LastStatus == model.TaskStopped
+	if i.ConnectedAt.After(since) && !(stopped && i.ConnectedAt.After(task.StoppedAt)) {
+		since = i.ConnectedAt
+	}
+	shape.Connectivity, shape.ConnectivityAt = ecs.ConnectivityCONNECTED, ecs.At(since)
+	if !i.AgentConnected && !stopped {
+		shape.Connectivity = ecs.ConnectivityDISCONNECTED
 	}
 }
 

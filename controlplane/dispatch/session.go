@@ -64,7 +64,7 @@ func (d *Dispatcher) Connect(ctx context.Context, key InstanceKey) (*Session, er
 			return nil
 		}
 		next := *i
-		next.AgentConnected, next.SilentSince = true, time.Time{}
+		next.AgentConnected, next.ConnectedAt, next.SilentSince = true, time.Now(), time.Time{}
 		next.Version++
 		tx.PutInstance(&next)
 		return nil

@@ -46,6 +46,17 @@ type Order struct {
 // which the definition is given. A service that names no strategy spreads over
 // zones and then over instances (ECS guide, service scheduler concepts).
 func ForService(s *model.Service, d *model.Definition) (*Order, error) {
+	primary := s.Primary()
+	return forPart(s, primary.ID, primary.LaunchType, primary.CapacityProviderStrategy, d)
+}
+
+// ForTaskSet is ForService for one of a service's task sets.
+func ForTaskSet(s *model.Service, set *model.TaskSet, d *model.Definition) (*Order, error) {
+	return forPart(s, set.ID, set.LaunchType, set.CapacityProviderStrategy, d)
+}
+
+// forPart returns the order for tasks of a service's deployment or task set.
+func forPart(s *model.Service, id model.DeploymentID, launchType ecs.LaunchType, capacity []ecs.CapacityProviderStrategyItem, d *model.Definition) (*Order, error) {
 	strategies := []placement.Strategy{placement.SpreadAttribute(ZoneAttribute), placement.SpreadInstances()}
 	if len(s.PlacementStrategy) > 0 {
 		var err error
@@ -53,8 +64,6 @@ func ForService(s *model.Service, d *model.Definition) (*Order, error) {
 			return nil, fmt.Errorf("placement strategy of service %s in cluster %s: %w", s.Name, s.Cluster, err)
 		}
 	}
-	primary := s.Primary()
-	launchType := primary.LaunchType
 	if launchType == "" {
 		launchType = ecs.LaunchTypeEC2 // a strategy stands in its place, of pools of hosts
 	}
@@ -63,12 +72,12 @@ func ForService(s *model.Service, d *model.Definition) (*Order, error) {
 		Definition: d,
 		LaunchType: launchType,
 
-		CapacityStrategy: primary.CapacityProviderStrategy,
+		CapacityStrategy: capacity,
 
 		Group:       ServiceGroupPrefix + string(s.Name),
-		StartedBy:   string(primary.ID),
+		StartedBy:   string(id),
 		Service:     s.Name,
-		Deployment:  primary.ID,
+		Deployment:  id,
 		Tags:        ServiceTaskTags(s, d),
 		Constraints: s.PlacementConstraints,
 		Strategies:  strategies,

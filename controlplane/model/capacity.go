@@ -93,6 +93,9 @@ func (s *Service) Providers() []ProviderName {
 	if s.LastCompleted != nil {
 		add(s.LastCompleted.CapacityProviderStrategy)
 	}
+	for i := range s.TaskSets {
+		add(s.TaskSets[i].CapacityProviderStrategy)
+	}
 	return out
 }
 

@@ -56,7 +56,8 @@ type Instance struct {
 	Attributes    []ecs.Attribute  `json:",omitzero"`
 	Tags          []ecs.Tag        `json:",omitzero"`
 
-	AgentConnected bool `json:",omitzero"`
+	AgentConnected bool      `json:",omitzero"`
+	ConnectedAt    time.Time `json:",omitzero"` // when that last became true
 	// SilentSince is when the agent was last heard of; zero while it is connected.
 	SilentSince time.Time `json:",omitzero"`
 }
@@ -81,6 +82,11 @@ type Service struct {
 	Tags                    []ecs.Tag                   `json:",omitzero"`
 
 	CapacityProviderStrategy []ecs.CapacityProviderStrategyItem `json:",omitzero"` // empty with a launch type
+
+	Wiring
+
+	Controller ecs.DeploymentControllerType `json:",omitzero"` // empty for ECS, rolling updates
+	TaskSets   []TaskSet                    `json:",omitzero"` // oldest first; see HasTaskSets
 
 	// Deployments are newest first; the first is PRIMARY, the others are ACTIVE
 	// until their tasks are gone, and then they are dropped.
@@ -121,6 +127,7 @@ type Deployment struct {
 	FailedTasks        int32                      `json:",omitzero"`
 
 	CapacityProviderStrategy []ecs.CapacityProviderStrategyItem `json:",omitzero"` // instead of LaunchType
+	Wiring
 }
 
 // Deployment statuses.
@@ -151,7 +158,7 @@ type Task struct {
 	Group       string       `json:",omitzero"` // family:F or service:S, or what the caller gave
 	StartedBy   string       `json:",omitzero"`
 	Service     ServiceName  `json:",omitzero"` // empty for a standalone task
-	Deployment  DeploymentID `json:",omitzero"` // of a service's task
+	Deployment  DeploymentID `json:",omitzero"` // of a service's task: its deployment or task set
 	ClientToken string       `json:",omitzero"` // of the RunTask request, without one empty
 	RequestHash string       `json:",omitzero"` // of that request
 
@@ -182,6 +189,7 @@ type Task struct {
 	Containers []Container `json:",omitzero"`
 
 	CreatedAt          time.Time `json:",omitzero"`
+	ConnectivityAt     time.Time `json:",omitzero"` // when its agent was first heard of it
 	PullStartedAt      time.Time `json:",omitzero"`
 	PullStoppedAt      time.Time `json:",omitzero"`
 	StartedAt          time.Time `json:",omitzero"`

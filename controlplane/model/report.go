@@ -61,6 +61,9 @@ func (t *Task) Reported(r TaskReport, now time.Time) (*Task, bool) {
 	if !changed {
 		return t, false
 	}
+	if next.ConnectivityAt.IsZero() {
+		next.ConnectivityAt = now
+	}
 	next.Version++
 	return &next, true
 }

@@ -35,11 +35,14 @@ func TestReap_ForgetsDeletedDefinitionsThatNothingUses(t *testing.T) {
 		after time.Duration
 		gone  bool
 	}{
-		"unused":                                     {nothing, time.Hour, true},
-		"unused for less than an hour":               {nothing, time.Hour - time.Second, false},
-		"with a task":                                {task(model.TaskRunning), time.Hour, false},
-		"with a task that has stopped":               {task(model.TaskStopped), time.Hour, true},
-		"of a service":                               {service(func(s *model.Service) { s.Deployments[0].Definition = ref }), time.Hour, false},
+		"unused":                       {nothing, time.Hour, true},
+		"unused for less than an hour": {nothing, time.Hour - time.Second, false},
+		"with a task":                  {task(model.TaskRunning), time.Hour, false},
+		"with a task that has stopped": {task(model.TaskStopped), time.Hour, true},
+		"of a service":                 {service(func(s *model.Service) { s.Deployments[0].Definition = ref }), time.Hour, false},
+		"of a task set": {service(func(s *model.Service) {
+			s.Deployments, s.Controller, s.TaskSets = nil, ecs.DeploymentControllerTypeEXTERNAL, []model.TaskSet{{Definition: other}, {Definition: ref}}
+		}), time.Hour, false},
 		"of a service that would return":             {service(func(s *model.Service) { s.LastCompleted = &model.Deployment{Definition: ref} }), time.Hour, false},
 		"of another revision's service":              {service(func(*model.Service) {}), time.Hour, true},
 		"of a service that is gone":                  {service(func(s *model.Service) { s.Status, s.Deployments[0].Definition = model.StatusInactive, ref }), time.Hour, true},

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"slices"
 	"time"
 
 	"github.com/longshore/longshore/controlplane/model"
@@ -10,7 +11,8 @@ import (
 // Deploy returns the service with a new PRIMARY deployment of a definition: what
 // CreateService, UpdateService and a rollback have in common. The older
 // deployments become ACTIVE and are emptied by the plans that follow. The capacity
-// provider strategy, if there is one instead of a launch type, is the service's.
+// provider strategy, if there is one instead of a launch type, and the wiring are
+// the service's.
 func Deploy(s model.Service, id model.DeploymentID, def model.DefinitionRef, launch ecs.LaunchType, now time.Time) model.Service {
 	deployments := make([]model.Deployment, 0, len(s.Deployments)+1)
 	deployments = append(deployments, model.Deployment{
@@ -20,6 +22,7 @@ func Deploy(s model.Service, id model.DeploymentID, def model.DefinitionRef, lau
 		LaunchType: launch,
 
 		CapacityProviderStrategy: s.CapacityProviderStrategy,
+		Wiring:                   s.Wiring,
 
 		DesiredCount:       s.DesiredCount,
 		CreatedAt:          now,
@@ -42,5 +45,10 @@ func Deploy(s model.Service, id model.DeploymentID, def model.DefinitionRef, lau
 func Renewed(s model.Service) model.Service {
 	s.FailedStarts, s.PauseUntil = 0, time.Time{}
 	s.LastPlacement, s.SteadyReported = "", false
+	s.TaskSets = slices.Clone(s.TaskSets)
+	for i := range s.TaskSets {
+		set := &s.TaskSets[i]
+		set.FailedStarts, set.PauseUntil, set.LastPlacement = 0, time.Time{}, ""
+	}
 	return s
 }

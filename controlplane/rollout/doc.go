@@ -18,6 +18,9 @@
 //	put svc, if it is another than the one that was read
 //	look again at out.WakeAt, or when a task or an instance of the service changes
 //
+// For a service that is made of task sets, out.Starts stands in the place of
+// out.Start, and [PlacedSet] in that of [Placed].
+//
 // Why things happen in which order, in short. A task is worth keeping if it is
 // of the PRIMARY deployment, on an instance that is not draining, and not
 // UNHEALTHY; what is not worth keeping goes, and what is missing is started. What

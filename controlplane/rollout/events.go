@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/proto/ecs"
 )
 
 // The texts of a service's events, its deployments' rolloutStateReason and its
@@ -66,6 +67,14 @@ func deploymentCompleted(s model.ServiceName, d model.DeploymentID) string {
 
 func steadyState(s model.ServiceName) string {
 	return fmt.Sprintf("(service %s) has reached a steady state.", s)
+}
+
+func updatedCount(s model.ServiceName, set model.DeploymentID, n int32) string {
+	return fmt.Sprintf("(service %s) updated computedDesiredCount for taskSet %s to %d.", s, set, n)
+}
+
+func updatedState(s model.ServiceName, set model.DeploymentID, status ecs.StabilityStatus) string {
+	return fmt.Sprintf("(service %s, taskSet %s) updated state to %s.", s, set, status)
 }
 
 func blocked(s model.ServiceName) string {

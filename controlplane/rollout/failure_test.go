@@ -413,3 +413,30 @@ func TestThreshold_IsHalfOfTheDesiredCountWithinBounds(t *testing.T) {
 		}
 	}
 }
+
+// What a rollback goes back to is all of the last deployment, not its definition alone.
+func TestPlan_RollsBackToTheWiringOfTheLastDeployment(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	w.breaker(true)
+	balanced := []ecs.LoadBalancer{{TargetGroupArn: "old"}}
+	w.change(func(s *model.Service) { s.LoadBalancers = balanced })
+	w.deploy(1)
+	w.settle()
+	w.change(func(s *model.Service) { s.LoadBalancers = []ecs.LoadBalancer{{TargetGroupArn: "new"}} })
+	w.deploy(1)
+	for range 10 {
+		w.plan()
+		for _, x := range w.live() {
+			if x.Deployment == w.svc.Primary().ID && x.LastStatus.Starting() {
+				w.end(x.ID, ecs.TaskStopCodeTaskFailedToStart)
+			}
+		}
+		if w.svc.LoadBalancers[0].TargetGroupArn == "old" {
+			break
+		}
+		w.pass(time.Second)
+	}
+	if got := w.svc.LoadBalancers; got[0].TargetGroupArn != "old" || w.svc.Primary().LoadBalancers[0].TargetGroupArn != "old" {
+		t.Errorf("got %+v in %+v", got, *w.svc.Primary())
+	}
+}

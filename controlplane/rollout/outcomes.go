@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 	"time"
 
@@ -127,10 +128,11 @@ func (p *planner) breakCircuit() {
 	last := p.svc.LastCompleted
 	if !breaker.Rollback || last == nil ||
 		last.Definition == failed.Definition && last.LaunchType == failed.LaunchType &&
-			slices.Equal(last.CapacityProviderStrategy, failed.CapacityProviderStrategy) {
+			slices.Equal(last.CapacityProviderStrategy, failed.CapacityProviderStrategy) &&
+			reflect.DeepEqual(last.Wiring, failed.Wiring) {
 		return
 	}
-	p.svc.LaunchType, p.svc.CapacityProviderStrategy = last.LaunchType, last.CapacityProviderStrategy
+	p.svc.LaunchType, p.svc.CapacityProviderStrategy, p.svc.Wiring = last.LaunchType, last.CapacityProviderStrategy, last.Wiring
 	p.svc = Deploy(p.svc, p.NextDeployment, last.Definition, last.LaunchType, p.Now)
 	p.svc.Primary().RolloutStateReason = reasonRollback(p.NextDeployment)
 	p.event(rollingBack(p.svc.Name, p.NextDeployment))

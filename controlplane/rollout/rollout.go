@@ -73,6 +73,8 @@ type Output struct {
 	Tasks []*model.Task
 	// Start says how many tasks to start.
 	Start Start
+	// Starts says it for each task set, if the service is made of such.
+	Starts []SetStart
 	// Events are the messages to append, oldest first.
 	Events []string
 	// WakeAt is when to plan again though nothing has changed; zero for never.
@@ -90,6 +92,9 @@ type Start struct {
 func Plan(in Input) Output {
 	if in.Service.Status == model.StatusInactive {
 		return Output{Service: in.Service}
+	}
+	if in.Service.HasTaskSets() {
+		return planSets(in)
 	}
 	p := newPlanner(in)
 	p.countOutcomes()

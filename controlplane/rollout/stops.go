@@ -37,7 +37,7 @@ func (p *planner) stopUnhealthy() {
 			return
 		}
 		p.event(failedHealthChecks(p.svc.Name, m.task.ID))
-		p.left = max(0, p.left-1) // one event a task: it is stored, too
+		p.left = max(0, p.left-2) // one event a task is stored, too, and pushes out an old one
 		if m.task.Deployment == p.svc.Primary().ID {
 			p.svc.Primary().FailedTasks++
 		}

@@ -35,7 +35,7 @@ func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (wakeAt time.Time
 	}
 	in := l.input(view, service, now)
 	out := rollout.Plan(in)
-	if out.Service == service && len(out.Tasks)+len(out.Events)+out.Start.Count == 0 {
+	if out.Service == service && len(out.Tasks)+len(out.Events)+out.Start.Count+len(out.Starts) == 0 {
 		return out.WakeAt, nil
 	}
 	before := map[model.TaskID]*model.Task{}
@@ -109,16 +109,9 @@ func (l *Loop) apply(tx *store.Tx, planned *model.Service, before map[model.Task
 		}
 		tx.PutTask(t)
 	}
-	service, events := out.Service, out.Events
-	if out.Start.Count > 0 {
-		started, miss, err := l.start(tx, service, out.Start, now)
-		if err != nil {
-			return err
-		}
-		var more []string
-		service, more = rollout.Placed(service, started, miss)
-		events = append(slices.Clone(events), more...)
-		l.note(l.blocked, service.Key(), miss != nil)
+	service, events, err := l.startAll(tx, out, now)
+	if err != nil {
+		return err
 	}
 	if len(events) > 0 {
 		service = appendEvents(tx, service, events, now)
@@ -129,22 +122,58 @@ func (l *Loop) apply(tx *store.Tx, planned *model.Service, before map[model.Task
 	return nil
 }
 
-// start places tasks of the PRIMARY deployment and makes their records.
-func (l *Loop) start(tx *store.Tx, s *model.Service, want rollout.Start, now time.Time) ([]model.TaskID, *rollout.Miss, error) {
-	deployment := s.Primary()
-	def, ok := tx.Definition(deployment.Definition)
+// startAll starts the tasks that a plan asks for. It returns the service and the
+// events to store.
+func (l *Loop) startAll(tx *store.Tx, out rollout.Output, now time.Time) (*model.Service, []string, error) {
+	service, events, missed := out.Service, slices.Clone(out.Events), false
+	if out.Start.Count > 0 {
+		order, err := orderFor(tx, service, service.Primary().Definition, launch.ForService)
+		if err != nil {
+			return nil, nil, err
+		}
+		started, miss := start(tx, order, out.Start, now)
+		var more []string
+		service, more = rollout.Placed(service, started, miss)
+		events, missed = append(events, more...), miss != nil
+	}
+	for _, want := range out.Starts {
+		set, ok := service.TaskSet(want.Set)
+		if !ok {
+			return nil, nil, errors.New("tasks are to be started of the task set " + string(want.Set) + ", which the service has not")
+		}
+		order, err := orderFor(tx, service, set.Definition, func(s *model.Service, d *model.Definition) (*launch.Order, error) {
+			return launch.ForTaskSet(s, set, d)
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		started, miss := start(tx, order, rollout.Start{Count: want.Count}, now)
+		var more []string
+		service, more = rollout.PlacedSet(service, want.Set, started, miss)
+		events, missed = append(events, more...), missed || miss != nil
+	}
+	if out.Start.Count+len(out.Starts) > 0 {
+		l.note(l.blocked, service.Key(), missed)
+	}
+	return service, events, nil
+}
+
+// orderFor makes an order for tasks of a definition.
+func orderFor(tx *store.Tx, s *model.Service, ref model.DefinitionRef, order func(*model.Service, *model.Definition) (*launch.Order, error)) (*launch.Order, error) {
+	def, ok := tx.Definition(ref)
 	if !ok {
-		return nil, nil, errors.New("the task definition " + deployment.Definition.String() + " is not in the store")
+		return nil, errors.New("the task definition " + ref.String() + " is not in the store")
 	}
-	order, err := launch.ForService(s, def)
-	if err != nil {
-		return nil, nil, err
-	}
+	return order(s, def)
+}
+
+// start places tasks and makes their records, and says why one found no place.
+func start(tx *store.Tx, order *launch.Order, want rollout.Start, now time.Time) ([]model.TaskID, *rollout.Miss) {
 	source := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	var started []model.TaskID
 	var miss *rollout.Miss
-	for _, portion := range order.Portions(want.Count, byProvider(tx, s), tx.PoolOfProvider) {
-		result := portion.PlaceOn(tx.Fleet(s.Cluster), want.Instances, source)
+	for _, portion := range order.Portions(want.Count, byProvider(tx, order), tx.PoolOfProvider) {
+		result := portion.PlaceOn(tx.Fleet(order.Cluster), want.Instances, source)
 		for _, a := range result.Assignments {
 			t := portion.Task(model.NewTaskID(), model.InstanceID(a.InstanceID), now)
 			tx.PutTask(t)
@@ -158,19 +187,18 @@ func (l *Loop) start(tx *store.Tx, s *model.Service, want rollout.Start, now tim
 			miss.Instance, miss.Reason = model.InstanceID(c.InstanceID), string(c.Reason)
 		}
 	}
-	return started, miss, nil
+	return started, miss
 }
 
-// byProvider counts the tasks of the PRIMARY deployment that are to go on, by the
+// byProvider counts the tasks of a deployment or task set that are to go on, by the
 // capacity provider that they run on.
-func byProvider(tx *store.Tx, s *model.Service) map[string]int {
-	primary := s.Primary()
-	if len(primary.CapacityProviderStrategy) == 0 {
+func byProvider(tx *store.Tx, order *launch.Order) map[string]int {
+	if len(order.CapacityStrategy) == 0 {
 		return nil
 	}
 	have := map[string]int{}
-	for t := range tx.LiveTasksOfService(s.Key()) {
-		if t.Deployment == primary.ID && t.DesiredStatus != model.TaskStopped && !t.Lost {
+	for t := range tx.LiveTasksOfService(model.ServiceKey{Cluster: order.Cluster, Name: order.Service}) {
+		if t.Deployment == order.Deployment && t.DesiredStatus != model.TaskStopped && !t.Lost {
 			have[string(t.CapacityProvider)]++
 		}
 	}

@@ -110,10 +110,8 @@ func (t *Tables) DefinitionsDeleting() iter.Seq[*model.Definition] {
 // DefinitionInUse tells whether anything still needs a revision: a task that is
 // not STOPPED, or a service that starts tasks of it or would go back to it.
 func (t *Tables) DefinitionInUse(ref model.DefinitionRef) bool {
-	s := &model.Service{Deployments: []model.Deployment{{Definition: ref}}, LastCompleted: &model.Deployment{Definition: ref}}
 	return found(t.tasks, tasksLiveByDefinition, &model.Task{Definition: ref}, func(r *model.Task) bool { return r.Definition == ref }) ||
-		found(t.services, servicesByPrimary, s, func(r *model.Service) bool { return r.Primary().Definition == ref }) ||
-		found(t.services, servicesByLastCompleted, s, func(r *model.Service) bool { return r.LastCompleted.Definition == ref })
+		found(t.definitionUses, 0, &definitionUse{definition: ref}, func(u *definitionUse) bool { return u.definition == ref })
 }
 
 // found tells whether an index has a record from pivot on that is within.

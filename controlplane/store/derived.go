@@ -73,6 +73,7 @@ func (t *Tables) deriveService(old, next *model.Service) {
 	count(old, -1)
 	count(next, 1)
 	t.deriveServiceUses(old, next)
+	t.deriveDefinitionUses(old, next)
 }
 
 func (t *Tables) deriveInstance(old, next *model.Instance) {

@@ -17,7 +17,7 @@ import (
 //	    ├── families/<family>                  → model.FamilyRecord, the last revision given out
 //	    ├── definitions/<family>/<revision>    → model.Definition; the revision has ten digits
 //	    ├── instances/<cluster>/<id>           → model.Instance
-//	    ├── services/<cluster>/<name>          → model.Service, with its deployments
+//	    ├── services/<cluster>/<name>          → model.Service, with its deployments or task sets
 //	    ├── events/<cluster>/<name>/<sequence> → model.ServiceEvent, the latest 100 of a service
 //	    ├── settings/<name>/<principal>        → model.AccountSetting; the principal is an ARN
 //	    ├── secrets/<name>                     → model.Secret, with its versions; values are encrypted

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 
@@ -20,30 +21,34 @@ func ServiceLive(s *model.Service) bool { return s.Status != model.StatusInactiv
 const (
 	servicesByKey = iota
 	servicesLive
-	servicesByPrimary
-	servicesByLastCompleted
 )
 
 var serviceIndexes = []index[model.Service]{
 	servicesByKey: {less: serviceLess},
 	servicesLive:  {less: serviceLess, holds: ServiceLive},
-	servicesByPrimary: {
-		less:  byDefinition(func(s *model.Service) model.DefinitionRef { return s.Primary().Definition }),
-		holds: func(s *model.Service) bool { return ServiceLive(s) && len(s.Deployments) > 0 },
-	},
-	servicesByLastCompleted: {
-		less:  byDefinition(func(s *model.Service) model.DefinitionRef { return s.LastCompleted.Definition }),
-		holds: func(s *model.Service) bool { return ServiceLive(s) && s.LastCompleted != nil },
-	},
 }
 
-// byDefinition orders services by a definition that they need, and by name.
-func byDefinition(of func(*model.Service) model.DefinitionRef) func(a, b *model.Service) bool {
-	return func(a, b *model.Service) bool {
-		if c := compareRefs(of(a), of(b)); c != 0 {
-			return c < 0
+// definitionUse says that a service needs a task definition.
+type definitionUse struct {
+	definition model.DefinitionRef
+	service    model.ServiceKey
+}
+
+var definitionUseIndexes = []index[definitionUse]{{less: func(a, b *definitionUse) bool {
+	return cmp.Or(compareRefs(a.definition, b.definition),
+		cmp.Compare(a.service.Cluster, b.service.Cluster), cmp.Compare(a.service.Name, b.service.Name)) < 0
+}}}
+
+func (t *Tables) deriveDefinitionUses(old, next *model.Service) {
+	if old != nil && ServiceLive(old) {
+		for _, ref := range old.Definitions() {
+			t.definitionUses.replace(&definitionUse{ref, old.Key()}, nil)
 		}
-		return serviceLess(a, b)
+	}
+	if next != nil && ServiceLive(next) {
+		for _, ref := range next.Definitions() {
+			t.definitionUses.replace(nil, &definitionUse{ref, next.Key()})
+		}
 	}
 }
 

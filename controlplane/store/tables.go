@@ -20,8 +20,11 @@ type Tables struct {
 	secrets     *table[model.Secret]
 	parameters  *table[model.Parameter]
 	attributes  *table[AttributeOf] // derived from instances
-	derived     *table[derived]
-	epoch       uint64 // grows with each freeze; see derived
+
+	definitionUses *table[definitionUse] // derived from services
+
+	derived *table[derived]
+	epoch   uint64 // grows with each freeze; see derived
 }
 
 func newTables() *Tables {
@@ -39,7 +42,10 @@ func newTables() *Tables {
 		secrets:     newTable(secretIndexes...),
 		parameters:  newTable(parameterIndexes...),
 		attributes:  newTable(attributeIndexes...),
-		derived:     newTable(index[derived]{less: func(a, b *derived) bool { return a.cluster < b.cluster }}),
+
+		definitionUses: newTable(definitionUseIndexes...),
+
+		derived: newTable(index[derived]{less: func(a, b *derived) bool { return a.cluster < b.cluster }}),
 	}
 }
 
@@ -60,8 +66,11 @@ func (t *Tables) freeze() *Tables {
 		secrets:     t.secrets.freeze(),
 		parameters:  t.parameters.freeze(),
 		attributes:  t.attributes.freeze(),
-		derived:     t.derived.freeze(),
-		epoch:       t.epoch,
+
+		definitionUses: t.definitionUses.freeze(),
+
+		derived: t.derived.freeze(),
+		epoch:   t.epoch,
 	}
 }
 

@@ -250,8 +250,12 @@ func TestSession_AnAgentThatFallsSilentIsDisconnected(t *testing.T) {
 		}
 	}
 	b.connect(t.Context(), "i")
-	if back := b.connected(true); !back.SilentSince.IsZero() {
+	back := b.connected(true)
+	if !back.SilentSince.IsZero() {
 		t.Error("an instance that is back still counts as silent")
+	}
+	if !back.ConnectedAt.After(i.SilentSince) || back.ConnectedAt.After(time.Now()) {
+		t.Errorf("connected since %v, silent since %v", back.ConnectedAt, i.SilentSince)
 	}
 }
 
