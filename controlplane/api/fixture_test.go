@@ -40,7 +40,13 @@ func newFixture(t testing.TB) *fixture {
 	if t, ok := t.(*testing.T); ok {
 		t.Parallel() // most of a test's time is etcd's
 	}
-	f := &fixture{t: t, ctx: t.Context(), store: storetest.New(t, nil)}
+	return fixtureOn(t, storetest.New(t, nil))
+}
+
+// fixtureOn is a fixture on a given store.
+func fixtureOn(t testing.TB, s *store.Store) *fixture {
+	t.Helper()
+	f := &fixture{t: t, ctx: t.Context(), store: s}
 	server := httptest.NewServer(api.New(api.Config{
 		Owner:         owner,
 		Store:         func() *store.Store { return f.store },

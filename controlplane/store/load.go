@@ -80,6 +80,8 @@ func (s *Store) loadRecord(key string, value []byte) error {
 		err = loadInto(s.head, &eventKind, value)
 	case "settings":
 		err = loadInto(s.head, &settingKind, value)
+	case "tokens":
+		err = loadInto(s.head, &tokenKind, value)
 	case "tasks":
 		err = loadInto(s.head, &taskKind, value)
 	default:

@@ -17,6 +17,7 @@ type Tables struct {
 	events      *table[model.ServiceEvent]
 	tasks       *table[model.Task]
 	settings    *table[model.AccountSetting]
+	tokens      *table[model.RunToken]
 	attributes  *table[AttributeOf] // derived from instances
 	derived     *table[derived]
 	epoch       uint64 // grows with each freeze; see derived
@@ -34,6 +35,7 @@ func newTables() *Tables {
 		events:      newTable(eventIndexes...),
 		tasks:       newTable(taskIndexes...),
 		settings:    newTable(settingIndexes...),
+		tokens:      newTable(tokenIndexes...),
 		attributes:  newTable(attributeIndexes...),
 		derived:     newTable(index[derived]{less: func(a, b *derived) bool { return a.cluster < b.cluster }}),
 	}
@@ -53,6 +55,7 @@ func (t *Tables) freeze() *Tables {
 		events:      t.events.freeze(),
 		tasks:       t.tasks.freeze(),
 		settings:    t.settings.freeze(),
+		tokens:      t.tokens.freeze(),
 		attributes:  t.attributes.freeze(),
 		derived:     t.derived.freeze(),
 		epoch:       t.epoch,
@@ -76,6 +79,7 @@ var (
 	eventKind      = kind[model.ServiceEvent]{eventKey, func(t *Tables) *table[model.ServiceEvent] { return t.events }, nil}
 	taskKind       = kind[model.Task]{taskKey, func(t *Tables) *table[model.Task] { return t.tasks }, (*Tables).deriveTask}
 	settingKind    = kind[model.AccountSetting]{settingKey, func(t *Tables) *table[model.AccountSetting] { return t.settings }, nil}
+	tokenKind      = kind[model.RunToken]{tokenKey, func(t *Tables) *table[model.RunToken] { return t.tokens }, nil}
 )
 
 // replace applies one change to the tables and to what is derived from them.
