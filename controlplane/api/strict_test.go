@@ -19,8 +19,12 @@ import (
 // model itself, not what is generated from it.
 type apiModel struct {
 	Operations map[string]struct {
-		Input, Output string
-		In2015        bool
+		Input, Output  string
+		Errors         []string
+		InSeed, In2015 bool
+	}
+	Paginators map[string]struct {
+		ResultKey string `json:"result_key"`
 	}
 	Shapes map[string]shape
 }
