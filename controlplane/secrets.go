@@ -24,7 +24,7 @@ func (c *ControlPlane) checkSecrets(ctx context.Context) error {
 		}
 		return err
 	}
-	err := store.EachSecret(ctx, c.client, func(s *model.Secret) error {
+	err := store.EachSecret(ctx, c.etcd.client, func(s *model.Secret) error {
 		for i := range s.Versions {
 			_, err := keys.OpenSecret(s, &s.Versions[i])
 			if err := check(err); err != nil {

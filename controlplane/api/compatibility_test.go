@@ -3,31 +3,53 @@ package api_test
 import (
 	"os"
 	"regexp"
+	"strings"
 	"testing"
+
+	"github.com/longshore/longshore/controlplane/api"
 )
 
-// The ledger must not fall behind the code: each operation that is answered and
-// each field of a task definition is named in it.
+// The ledger must not fall behind the code: each operation that is answered has a
+// row, each other one is named among those that are refused, and each field of a
+// task definition is named.
 func TestCompatibilityPage_NamesEveryOperationAndField(t *testing.T) {
-	page, err := os.ReadFile("../../docs/compatibility.md")
+	b, err := os.ReadFile("../../docs/compatibility.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := map[string]bool{}
-	for _, word := range regexp.MustCompile(`[A-Za-z0-9]+`).FindAllString(string(page), -1) {
-		named[word] = true
-	}
-	m := loadModel()
-	for name, o := range m.Operations {
-		if o.In2015 && !named[name] {
-			t.Errorf("no row for the operation %s", name)
+	page, word := string(b), regexp.MustCompile(`[A-Za-z0-9]+`)
+	refused := map[string]bool{}
+	for _, line := range strings.Split(page, "\n") {
+		if strings.HasPrefix(line, "| All others of the model |") {
+			for _, name := range word.FindAllString(line, -1) {
+				refused[name] = true
+			}
 		}
+	}
+	m, answered := loadModel(), api.Answered()
+	for name := range m.Operations {
+		if hasRow := strings.Contains(page, "\n| "+name+" | "); hasRow != answered[name] {
+			t.Errorf("%s: has a row: %t, is answered: %t", name, hasRow, answered[name])
+		}
+		if refused[name] == answered[name] {
+			t.Errorf("%s: is among those that are refused: %t, is answered: %t", name, refused[name], answered[name])
+		}
+	}
+	named := map[string]bool{}
+	for _, w := range word.FindAllString(page, -1) {
+		named[w] = true
 	}
 	for _, shape := range []string{"RegisterTaskDefinitionRequest", "ContainerDefinition", "LinuxParameters", "PortMapping", "Volume"} {
 		for member := range m.Shapes[shape].Members {
 			if !named[member] {
 				t.Errorf("no row for %s of %s", member, shape)
 			}
+		}
+	}
+	for what := range neverRaised {
+		code := what[strings.LastIndex(what, " ")+1:]
+		if code != "ServerException" && !named[code] {
+			t.Errorf("%s does not occur, and the page does not say so", what)
 		}
 	}
 }

@@ -2,10 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -22,8 +18,6 @@ const (
 	maxStartedBy = 36
 	maxGroup     = 255
 	maxReference = 1024
-	// maxToken is what the present API allows; SDKs send UUIDs of 36.
-	maxToken = 64
 )
 
 // launched is what became of a RunTask or a StartTask.
@@ -55,7 +49,8 @@ func (h *Handler) runTask(ctx context.Context, in *ecs.RunTaskRequest) (*ecs.Run
 			return err
 		}
 		l.cluster = c.Name
-		if l.tasks, err = tasksOfToken(tx, h.Owner, c.Name, in.ClientToken, hash); err != nil || l.tasks != nil {
+		now := h.Clock()
+		if l.tasks, err = h.startedBefore(tx, c.Name, in.ClientToken, hash, now); err != nil || l.tasks != nil {
 			return err
 		}
 		order, err := h.standaloneOrder(tx, c, in.TaskDefinition, standalone{
@@ -65,9 +60,12 @@ func (h *Handler) runTask(ctx context.Context, in *ecs.RunTaskRequest) (*ecs.Run
 		if err != nil {
 			return err
 		}
-		order.ClientToken, order.RequestHash = in.ClientToken, hash
 		order.Constraints, order.Strategies = in.PlacementConstraints, strategies
-		return l.place(tx, order, count, h.Clock())
+		if err := l.place(tx, order, count, now); err != nil {
+			return err
+		}
+		remember(tx, c.Name, in.ClientToken, hash, l.tasks, now)
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -145,56 +143,6 @@ func checkLabels(group, startedBy, reference string, tags []ecs.Tag, propagate e
 		return invalid("propagateTags SERVICE is for the tasks of services only.")
 	}
 	return checkTags(tags)
-}
-
-// checkToken checks a client token: printable ASCII.
-func checkToken(token string) error {
-	if len(token) > maxToken {
-		return invalid("clientToken is longer than %d characters.", maxToken)
-	}
-	for i := range len(token) {
-		if token[i] < 33 || token[i] > 126 {
-			return invalid("clientToken must be of printable ASCII characters.")
-		}
-	}
-	return nil
-}
-
-// requestHash names a request, for telling a repetition from another request
-// with the same token. strip takes out of the copy what does not count.
-func requestHash[T any](in *T, strip func(*T)) (string, error) {
-	stripped := *in
-	strip(&stripped)
-	encoded, err := json.Marshal(&stripped)
-	if err != nil {
-		return "", fmt.Errorf("hashing a request: %w", err)
-	}
-	sum := sha256.Sum256(encoded)
-	return hex.EncodeToString(sum[:]), nil
-}
-
-// tasksOfToken returns the tasks that the same request has started before; nil
-// if there are none.
-func tasksOfToken(tx *store.Tx, owner model.Owner, c model.ClusterName, token, hash string) ([]*model.Task, error) {
-	if token == "" {
-		return nil, nil
-	}
-	var tasks []*model.Task
-	var arns []string
-	same := true
-	for t := range tx.TasksOfToken(c, token) {
-		tasks = append(tasks, t)
-		arns = append(arns, owner.TaskARN(c, t.ID))
-		same = same && t.RequestHash == hash
-	}
-	if !same {
-		return nil, &ecs.Error{
-			Code:        ecs.CodeConflict,
-			Message:     "The client token was used before, for another request.",
-			ResourceIDs: arns,
-		}
-	}
-	return tasks, nil
 }
 
 // standalone is what RunTask and StartTask have in common.

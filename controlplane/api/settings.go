@@ -95,7 +95,11 @@ func (h *Handler) settingShape(t *store.Tables, s *accountSetting, principal str
 	return shape
 }
 
-var principalName = regexp.MustCompile(`^(root|(user|role)/[\w+=,.@/-]{1,576})$`)
+// principalName is what an IAM ARN of a principal ends in; users and roles have a
+// path before their name.
+var principalName = regexp.MustCompile(`^(root|(user|role)(/[\w+=,.@-]+)+)$`)
+
+const maxPrincipalName = 576 // characters of path and name
 
 // principalOf checks the ARN of a principal; none means the caller.
 func (h *Handler) principalOf(arn string) (string, error) {
@@ -103,7 +107,7 @@ func (h *Handler) principalOf(arn string) (string, error) {
 		return h.principal(), nil
 	}
 	name, ok := strings.CutPrefix(arn, "arn:aws:iam::"+h.Owner.Account+":")
-	if !ok || !principalName.MatchString(name) {
+	if !ok || len(name) > maxPrincipalName || !principalName.MatchString(name) {
 		return "", invalid("principalArn must be the ARN of a user, a role or the root of account %s, not %q.", h.Owner.Account, clip(arn))
 	}
 	return arn, nil

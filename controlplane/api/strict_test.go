@@ -13,14 +13,19 @@ import (
 	"testing"
 
 	"github.com/longshore/longshore/controlplane/api"
+	"github.com/longshore/longshore/proto/ecs"
 )
 
 // apiModel is the part of proto/ecs/model.json that the tests need. They read the
 // model itself, not what is generated from it.
 type apiModel struct {
 	Operations map[string]struct {
-		Input, Output string
-		In2015        bool
+		Input, Output  string
+		Errors         []string
+		InSeed, In2015 bool
+	}
+	Paginators map[string]struct {
+		ResultKey string `json:"result_key"`
 	}
 	Shapes map[string]shape
 }
@@ -154,6 +159,7 @@ func (s strictTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := checkAnswer(operation, answer.StatusCode, body); err != nil {
 		s.t.Errorf("answer of %s: %v\n%s", operation, err, body)
 	}
+	outcomes.note(operation, answer.Header.Get("x-amzn-ErrorType"))
 	return answer, nil
 }
 
@@ -168,12 +174,39 @@ func checkAnswer(operation string, status int, body []byte) error {
 		m := loadModel()
 		return m.check(m.Operations[operation].Output, operation, v)
 	}
-	e, ok := v.(map[string]any)
-	if !ok || e["__type"] == "" || e["message"] == "" {
+	return loadModel().checkError(operation, status, v)
+}
+
+// commonErrors are those that any operation may raise, besides those that the
+// model names for it (common errors, ECS API reference; the awsJson protocol).
+var commonErrors = []string{
+	ecs.CodeSerialization, ecs.CodeThrottling, ecs.CodeServiceUnavailable, ecs.CodeRequestEntityTooLarge, ecs.CodeAccessDenied,
+	ecs.CodeMissingAuthenticationToken, ecs.CodeIncompleteSignature, ecs.CodeInvalidSignature, ecs.CodeUnrecognizedClient,
+}
+
+// checkError tells what is wrong with the answer of a refusal: each has a type
+// that the operation may raise, and a message.
+func (m *apiModel) checkError(operation string, status int, v any) error {
+	e, _ := v.(map[string]any)
+	code, _ := e["__type"].(string)
+	message, _ := e["message"].(string)
+	switch {
+	case code == "" || message == "":
 		return fmt.Errorf("status %d without __type and message", status)
-	}
-	if status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable {
+	case len(message) > 4096:
+		return fmt.Errorf("a message of %d bytes", len(message))
+	case status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable:
 		return fmt.Errorf("status %d", status)
+	}
+	for member := range e {
+		if member != "__type" && member != "message" && (member != "resourceIds" || code != ecs.CodeConflict) {
+			return fmt.Errorf("%s has a member %s", code, member)
+		}
+	}
+	o, known := m.Operations[operation]
+	may := slices.Contains(o.Errors, code) || slices.Contains(commonErrors, code)
+	if known && api.Answered()[operation] && !may {
+		return fmt.Errorf("it cannot raise %s", code)
 	}
 	return nil
 }

@@ -142,6 +142,19 @@ func TestWire_ABodyThatIsTooLargeIsRefused(t *testing.T) {
 	}
 }
 
+func TestWire_HowLargeABodyMayBeIsASetting(t *testing.T) {
+	f := newFixture(t)
+	server := httptest.NewServer(api.New(api.Config{Owner: owner, Store: func() *store.Store { return f.store }, MaxBody: 20}))
+	defer server.Close()
+	if status, answer := post(t, server.URL, "ListClusters", `{"maxResults":   10}`); status != http.StatusOK {
+		t.Errorf("20 bytes: got %d %v", status, answer)
+	}
+	status, answer := post(t, server.URL, "ListClusters", `{"maxResults":    10}`)
+	if message, _ := answer["message"].(string); status != http.StatusRequestEntityTooLarge || !strings.Contains(message, "20 bytes") {
+		t.Errorf("21 bytes: got %d %v", status, answer)
+	}
+}
+
 func TestWire_ABodyThatDoesNotComeIsGivenUp(t *testing.T) {
 	server := httptest.NewServer(api.New(api.Config{Owner: owner, Store: func() *store.Store { return nil }, BodyWait: 50 * time.Millisecond}))
 	defer server.Close()

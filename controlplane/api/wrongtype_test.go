@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/longshore/longshore/controlplane/api"
-	"github.com/longshore/longshore/controlplane/store"
 	"github.com/longshore/longshore/proto/ecs"
 )
 
@@ -51,21 +50,17 @@ func (m *apiModel) wrongValues(name string, depth int, yield func(at string, v a
 }
 
 func TestWrongTypes_AtEachMemberOfEachOperation(t *testing.T) {
-	f := newFixture(t)
-	handler := api.New(api.Config{Owner: owner, Store: func() *store.Store { return f.store }, AgentEndpoint: func() string { return "" }})
+	w := newWorld(t)
 	m := loadModel()
 	tried := 0
-	for name, o := range m.Operations {
-		if !o.In2015 {
-			continue
-		}
-		m.wrongValues(o.Input, 0, func(at string, v any) {
+	for _, name := range answeredOperations() {
+		m.wrongValues(m.Operations[name].Input, 0, func(at string, v any) {
 			tried++
 			body, err := json.Marshal(v)
 			if err != nil {
 				t.Fatal(err)
 			}
-			status, answer := record(t, handler, name, body)
+			status, answer := w.try(t, name, body)
 			if status != http.StatusBadRequest || answer["__type"] != ecs.CodeSerialization {
 				t.Errorf("%s%s = %s: got %d %v", name, at, body, status, answer)
 			}

@@ -21,16 +21,14 @@ const (
 
 // Order is an order for tasks that are all alike.
 type Order struct {
-	Cluster     model.ClusterName
-	Definition  *model.Definition
-	LaunchType  ecs.LaunchType
-	Group       string
-	StartedBy   string
-	Service     model.ServiceName // empty for standalone tasks
-	Deployment  model.DeploymentID
-	ClientToken string
-	RequestHash string
-	Overrides   *ecs.TaskOverride // may be nil
+	Cluster    model.ClusterName
+	Definition *model.Definition
+	LaunchType ecs.LaunchType
+	Group      string
+	StartedBy  string
+	Service    model.ServiceName // empty for standalone tasks
+	Deployment model.DeploymentID
+	Overrides  *ecs.TaskOverride // may be nil
 
 	// CapacityStrategy divides the tasks among capacity providers; see Portions.
 	CapacityStrategy []ecs.CapacityProviderStrategyItem
@@ -150,8 +148,6 @@ func (o *Order) Task(id model.TaskID, instance model.InstanceID, now time.Time) 
 		StartedBy:        o.StartedBy,
 		Service:          o.Service,
 		Deployment:       o.Deployment,
-		ClientToken:      o.ClientToken,
-		RequestHash:      o.RequestHash,
 		DesiredStatus:    model.TaskRunning,
 		LastStatus:       model.TaskPending,
 		Version:          1,

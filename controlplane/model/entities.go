@@ -155,12 +155,10 @@ type Task struct {
 
 	CapacityProvider ProviderName `json:",omitzero"` // that a strategy chose; empty without one
 
-	Group       string       `json:",omitzero"` // family:F or service:S, or what the caller gave
-	StartedBy   string       `json:",omitzero"`
-	Service     ServiceName  `json:",omitzero"` // empty for a standalone task
-	Deployment  DeploymentID `json:",omitzero"` // of a service's task: its deployment or task set
-	ClientToken string       `json:",omitzero"` // of the RunTask request, without one empty
-	RequestHash string       `json:",omitzero"` // of that request
+	Group      string       `json:",omitzero"` // family:F or service:S, or what the caller gave
+	StartedBy  string       `json:",omitzero"`
+	Service    ServiceName  `json:",omitzero"` // empty for a standalone task
+	Deployment DeploymentID `json:",omitzero"` // of a service's task: its deployment or task set
 
 	DesiredStatus TaskStatus       `json:",omitzero"` // TaskRunning or TaskStopped
 	LastStatus    TaskStatus       `json:",omitzero"`

@@ -113,8 +113,8 @@ func (o Owner) ContainerARN(c ClusterName, t TaskID, uuid string) string {
 // DefinitionARN returns the ARN of a revision of a task definition.
 func (o Owner) DefinitionARN(r DefinitionRef) string { return o.arn("task-definition/" + r.String()) }
 
-// ErrForeignARN is wrapped by Resource for an ARN of another account, region
-// or service.
+// ErrForeignARN is wrapped by Resource for an ARN of another partition, service,
+// region or account.
 var ErrForeignARN = errors.New("not an ARN of this account and region")
 
 // Resource strips an ARN of the given kind ("cluster", "task", …) down to what
@@ -124,14 +124,28 @@ func (o Owner) Resource(kind, nameOrARN string) (string, error) {
 		return nameOrARN, nil
 	}
 	parts := strings.SplitN(nameOrARN, ":", 6)
-	if len(parts) != 6 || parts[2] != "ecs" || parts[3] != o.Region || parts[4] != o.Account {
-		return "", fmt.Errorf("%w: %q (want arn:aws:ecs:%s:%s:…)", ErrForeignARN, nameOrARN, o.Region, o.Account)
+	if len(parts) != 6 || parts[1] != "aws" || parts[2] != "ecs" || parts[3] != o.Region || parts[4] != o.Account {
+		return "", fmt.Errorf("%w: %q (want arn:aws:ecs:%s:%s:…)", ErrForeignARN, short(nameOrARN), o.Region, o.Account)
 	}
 	rest, ok := strings.CutPrefix(parts[5], kind+"/")
 	if !ok || rest == "" {
-		return "", fmt.Errorf("%q is not the ARN of a %s", nameOrARN, kind)
+		return "", errOtherARN(kind, nameOrARN)
 	}
 	return rest, nil
+}
+
+func errOtherARN(kind, arn string) error {
+	return fmt.Errorf("%q is not the ARN of a %s", short(arn), kind)
+}
+
+// short keeps what is quoted in an error short. The longest ARN there is, of a
+// task set with all its names, fits.
+func short(s string) string {
+	const most = 640
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "…"
 }
 
 // InCluster reads a name, an id, a long ARN (kind/cluster/name) or an old short
@@ -142,6 +156,9 @@ func (o Owner) InCluster(kind, nameOrARN string) (cluster ClusterName, name stri
 		return "", "", err
 	}
 	if c, n, found := strings.Cut(rest, "/"); found && strings.HasPrefix(nameOrARN, "arn:") {
+		if c == "" || n == "" {
+			return "", "", errOtherARN(kind, nameOrARN)
+		}
 		return ClusterName(c), n, nil
 	}
 	return "", rest, nil

@@ -119,7 +119,7 @@ func describe(tables *Tables) string {
 func TestTasks_IndexesHoldWhatTheyShould(t *testing.T) {
 	tables := newTables()
 	tx := &Tx{Tables: tables}
-	task := model.Task{ID: "t", Cluster: "c", Instance: "i", Service: "s", StartedBy: "me", ClientToken: "k", DesiredStatus: model.TaskRunning, LastStatus: model.TaskPending}
+	task := model.Task{ID: "t", Cluster: "c", Instance: "i", Service: "s", StartedBy: "me", DesiredStatus: model.TaskRunning, LastStatus: model.TaskPending}
 	task.Definition.Family = "f"
 	first := task
 	tx.PutTask(&first)

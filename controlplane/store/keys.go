@@ -22,6 +22,7 @@ import (
 //	    ├── settings/<name>/<principal>        → model.AccountSetting; the principal is an ARN
 //	    ├── secrets/<name>                     → model.Secret, with its versions; values are encrypted
 //	    ├── parameters/<name>                  → model.Parameter; the value is encrypted
+//	    ├── tokens/<cluster>/<client token>    → model.RunToken, for 24 hours
 //	    └── tasks/<cluster>/<id>               → model.Task, with its containers
 //
 // Names are of letters, digits, hyphens and underscores, so that no key is a
@@ -65,6 +66,11 @@ func eventKey(e *model.ServiceEvent) string {
 
 func settingKey(s *model.AccountSetting) string {
 	return statePrefix + "settings/" + string(s.Name) + "/" + s.Principal
+}
+
+// A client token may have any printable ASCII character; it comes last.
+func tokenKey(r *model.RunToken) string {
+	return statePrefix + "tokens/" + string(r.Cluster) + "/" + r.Token
 }
 
 func taskKey(t *model.Task) string {

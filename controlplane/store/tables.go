@@ -19,6 +19,7 @@ type Tables struct {
 	settings    *table[model.AccountSetting]
 	secrets     *table[model.Secret]
 	parameters  *table[model.Parameter]
+	tokens      *table[model.RunToken]
 	attributes  *table[AttributeOf] // derived from instances
 
 	definitionUses *table[definitionUse] // derived from services
@@ -41,6 +42,7 @@ func newTables() *Tables {
 		settings:    newTable(settingIndexes...),
 		secrets:     newTable(secretIndexes...),
 		parameters:  newTable(parameterIndexes...),
+		tokens:      newTable(tokenIndexes...),
 		attributes:  newTable(attributeIndexes...),
 
 		definitionUses: newTable(definitionUseIndexes...),
@@ -65,6 +67,7 @@ func (t *Tables) freeze() *Tables {
 		settings:    t.settings.freeze(),
 		secrets:     t.secrets.freeze(),
 		parameters:  t.parameters.freeze(),
+		tokens:      t.tokens.freeze(),
 		attributes:  t.attributes.freeze(),
 
 		definitionUses: t.definitionUses.freeze(),
@@ -93,6 +96,7 @@ var (
 	settingKind    = kind[model.AccountSetting]{settingKey, func(t *Tables) *table[model.AccountSetting] { return t.settings }, nil}
 	secretKind     = kind[model.Secret]{secretKey, func(t *Tables) *table[model.Secret] { return t.secrets }, nil}
 	parameterKind  = kind[model.Parameter]{parameterKey, func(t *Tables) *table[model.Parameter] { return t.parameters }, nil}
+	tokenKind      = kind[model.RunToken]{tokenKey, func(t *Tables) *table[model.RunToken] { return t.tokens }, nil}
 )
 
 // replace applies one change to the tables and to what is derived from them.

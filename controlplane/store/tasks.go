@@ -24,7 +24,6 @@ const (
 	tasksByService
 	tasksByFamily
 	tasksByStarter
-	tasksByToken
 	tasksByStopTime
 	tasksLiveByInstance
 	tasksOpenByService
@@ -67,7 +66,6 @@ func byInstance(t *model.Task) string { return string(t.Instance) }
 func byService(t *model.Task) string  { return string(t.Service) }
 func byFamily(t *model.Task) string   { return string(t.Definition.Family) }
 func byStarter(t *model.Task) string  { return t.StartedBy }
-func byToken(t *model.Task) string    { return t.ClientToken }
 func byProvider(t *model.Task) string { return string(t.CapacityProvider) }
 
 var taskIndexes = []index[model.Task]{
@@ -77,10 +75,6 @@ var taskIndexes = []index[model.Task]{
 	tasksByService:  {less: taskOrder(thenDesired(byService)), holds: func(t *model.Task) bool { return t.Service != "" }},
 	tasksByFamily:   {less: taskOrder(thenDesired(byFamily))},
 	tasksByStarter:  {less: taskOrder(thenDesired(byStarter)), holds: func(t *model.Task) bool { return t.StartedBy != "" }},
-	tasksByToken: {
-		less:  taskOrder(byField(byToken)),
-		holds: func(t *model.Task) bool { return t.ClientToken != "" },
-	},
 	tasksByStopTime: {
 		less: func(a, b *model.Task) bool {
 			if !a.StoppedAt.Equal(b.StoppedAt) {
@@ -138,13 +132,6 @@ func (t *Tables) tasksWith(number int, pivot *model.Task, field func(*model.Task
 	want := field(pivot)
 	return t.tasks.scan(number, pivot, func(r *model.Task) bool {
 		return r.Cluster == pivot.Cluster && r.DesiredStatus == pivot.DesiredStatus && field(r) == want
-	})
-}
-
-// TasksOfToken walks the tasks that one idempotent request made.
-func (t *Tables) TasksOfToken(c model.ClusterName, token string) iter.Seq[*model.Task] {
-	return t.tasks.scan(tasksByToken, &model.Task{Cluster: c, ClientToken: token}, func(r *model.Task) bool {
-		return r.Cluster == c && r.ClientToken == token
 	})
 }
 
