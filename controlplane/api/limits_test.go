@@ -66,6 +66,12 @@ func (w *world) documents() map[string]map[string]any {
 		"PutClusterCapacityProvidersRequest":  {"cluster": w.name, "capacityProviders": []any{"pool-" + w.name}, "defaultCapacityProviderStrategy": []any{}},
 		"SubmitTaskStateChangeRequest":        {"cluster": w.name, "task": w.tasks[1], "status": "RUNNING"},
 		"UpdateTaskProtectionRequest":         {"cluster": w.name, "tasks": []any{w.tasks[3]}, "protectionEnabled": true},
+		"CreateTaskSetRequest":                {"cluster": w.name, "service": "x", "taskDefinition": family},
+		"DescribeTaskSetsRequest":             {"cluster": w.name, "service": "x"},
+		"UpdateTaskSetRequest":                {"cluster": w.name, "service": "x", "taskSet": w.sets[0], "scale": map[string]any{"value": 50.0, "unit": "PERCENT"}},
+		"DeleteTaskSetRequest":                {"cluster": w.name, "service": "x", "taskSet": w.sets[1], "force": true},
+		"UpdateServicePrimaryTaskSetRequest":  {"cluster": w.name, "service": "x", "primaryTaskSet": w.sets[0]},
+		"Scale":                               {"value": 50.0, "unit": "PERCENT"},
 		"SubmitAttachmentStateChangesRequest": {"cluster": w.name, "attachments": []any{}},
 	}
 }

@@ -46,7 +46,7 @@ var exampleDifferences = map[string]string{
 
 // exampleRefusals are what may be refused by name as long as it is not supported,
 // each with the example.
-var exampleRefusals = map[string]string{"CreateService 2": "load balancers"}
+var exampleRefusals = map[string]string{"CreateService 2": "Classic Load Balancers"}
 
 // exampleSetups make what an example presupposes in the cluster default.
 var exampleSetups = map[string]func(*fixture){
