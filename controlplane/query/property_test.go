@@ -1,6 +1,7 @@
 package query
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,14 +74,7 @@ func TestNarrow_NeverLeavesOutAnInstanceThatMatches(t *testing.T) {
 		n := e.Narrow()
 		for range 5 {
 			h := drawHost(t)
-			met := true
-			for _, a := range n.Has {
-				value, present := h.Attribute(a.Name)
-				met = met && present && (a.AnyValue || value == a.Value)
-			}
-			for _, c := range n.Where {
-				met = met && c.Holds(h.Attribute(c.Attribute))
-			}
+			met := n.metBy(h)
 			switch matches := e.Match(h); {
 			case matches && !met:
 				t.Fatalf("%s matches %+v and is left out", e, h)
@@ -89,6 +83,30 @@ func TestNarrow_NeverLeavesOutAnInstanceThatMatches(t *testing.T) {
 			}
 		}
 	})
+}
+
+func (n *Narrowing) metBy(h *host) bool {
+	for _, a := range n.Has {
+		if value, present := h.Attribute(a.Name); !present || !a.AnyValue && value != a.Value {
+			return false
+		}
+	}
+	for _, c := range n.Where {
+		if !c.Holds(h.Attribute(c.Attribute)) {
+			return false
+		}
+	}
+	for _, g := range n.Groups {
+		if (h.GroupTasks(g.Name) > 0) == g.Absent {
+			return false
+		}
+	}
+	for _, alternatives := range n.AnyOf {
+		if !slices.ContainsFunc(alternatives, func(n Narrowing) bool { return n.metBy(h) }) {
+			return false
+		}
+	}
+	return true
 }
 
 func TestString_ParsesToWhatMeansTheSame(t *testing.T) {

@@ -27,7 +27,16 @@ func (h *host) EC2InstanceID() string                { return h.id }
 func (h *host) RegisteredAt() time.Time              { return h.registered }
 func (h *host) RunningTasks() int                    { return h.running }
 func (h *host) GroupTasks(group string) int          { return h.groups[group] }
-func (h *host) Groups() iter.Seq2[string, int]       { return maps.All(h.groups) }
+
+func (h *host) Groups() iter.Seq2[string, int] {
+	return func(yield func(string, int) bool) {
+		for _, group := range slices.Sorted(maps.Keys(h.groups)) {
+			if !yield(group, h.groups[group]) {
+				return
+			}
+		}
+	}
+}
 
 var sample = &host{
 	attributes: map[string]string{
@@ -218,33 +227,58 @@ func TestDependsOnTasks(t *testing.T) {
 }
 
 func TestNarrow_FindsWhatEveryMatchMeets(t *testing.T) {
-	for expression, want := range map[string]struct {
-		has   []Attribute
-		where []string
-		whole bool
-	}{
-		"attribute:a == b":                                          {has: []Attribute{{Name: "a", Value: "b"}}, whole: true},
-		"attribute:a exists && attribute:b != c":                    {has: []Attribute{{Name: "a", AnyValue: true}}, where: []string{"b"}, whole: true},
-		"attribute:a == b || attribute:a == c":                      {where: []string{"a"}, whole: true},
-		"attribute:a == b || attribute:c == d":                      {},
-		"attribute:a == b && runningTasksCount < 3":                 {has: []Attribute{{Name: "a", Value: "b"}}},
-		"!(attribute:a == b || !attribute:c =~ d)":                  {where: []string{"a", "c"}, whole: true},
-		"!!attribute:a == b":                                        {has: []Attribute{{Name: "a", Value: "b"}}, whole: true},
-		"!(attribute:a == b && attribute:c == d)":                   {},
-		"!(attribute:a == b && attribute:a exists)":                 {where: []string{"a"}, whole: true},
-		"(attribute:a == b || task:group == c) && attribute:d > 10": {where: []string{"d"}},
+	for expression, want := range map[string]string{
+		"attribute:a == b":                                               "a=b whole",
+		"attribute:a exists && attribute:b != c":                         "a b? whole",
+		"attribute:a == b || attribute:a == c":                           "a? whole",
+		"attribute:a == b || attribute:c == d && attribute:e exists":     "(a=b whole | c=d e whole) whole",
+		"attribute:a == b || runningTasksCount < 3":                      "",
+		"attribute:a == b && runningTasksCount < 3":                      "a=b",
+		"(attribute:a == b && runningTasksCount < 3) || task:group == c": "(a=b | +c whole)",
+		"!(attribute:a == b || !attribute:c =~ d)":                       "a? c? whole",
+		"!!attribute:a == b":                                             "a=b whole",
+		"!(attribute:a == b && attribute:c == d)":                        "(a? whole | c? whole) whole",
+		"!(attribute:a == b && attribute:a exists)":                      "a? whole",
+		"task:group == c && attribute:d > 10":                            "d? +c whole",
+		"task:group != c":                                                "-c",
+		"!task:group == c || task:group =~ d":                            "",
+		"agentConnected == true":                                         "",
 	} {
 		e, err := Parse(expression)
 		if err != nil {
 			t.Fatal(err)
 		}
 		n := e.Narrow()
-		var where []string
-		for _, c := range n.Where {
-			where = append(where, c.Attribute)
-		}
-		if !slices.Equal(n.Has, want.has) || !slices.Equal(where, want.where) || n.Whole != want.whole {
-			t.Errorf("%s: %+v %v", expression, n, where)
+		if got := describe(&n); got != want {
+			t.Errorf("%s: %q, want %q", expression, got, want)
 		}
 	}
+}
+
+func describe(n *Narrowing) string {
+	var words []string
+	for _, a := range n.Has {
+		if a.AnyValue {
+			words = append(words, a.Name)
+		} else {
+			words = append(words, a.Name+"="+a.Value)
+		}
+	}
+	for _, c := range n.Where {
+		words = append(words, c.Attribute+"?")
+	}
+	for _, g := range n.Groups {
+		words = append(words, map[bool]string{false: "+", true: "-"}[g.Absent]+g.Name)
+	}
+	for _, alternatives := range n.AnyOf {
+		var parts []string
+		for i := range alternatives {
+			parts = append(parts, describe(&alternatives[i]))
+		}
+		words = append(words, "("+strings.Join(parts, " | ")+")")
+	}
+	if n.Whole {
+		words = append(words, "whole")
+	}
+	return strings.Join(words, " ")
 }
