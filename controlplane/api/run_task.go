@@ -40,6 +40,10 @@ func (h *Handler) runTask(ctx context.Context, in *ecs.RunTaskRequest) (*ecs.Run
 	if err != nil {
 		return nil, err
 	}
+	constraints, err := readConstraints(in.PlacementConstraints)
+	if err != nil {
+		return nil, err
+	}
 	strategies, err := checkStrategies(in.PlacementStrategy)
 	if err != nil {
 		return nil, err
@@ -61,12 +65,12 @@ func (h *Handler) runTask(ctx context.Context, in *ecs.RunTaskRequest) (*ecs.Run
 		order, err := h.standaloneOrder(tx, c, in.TaskDefinition, standalone{
 			capacity: capacity{in.LaunchType, in.CapacityProviderStrategy}, group: in.Group, startedBy: in.StartedBy, overrides: in.Overrides,
 			tags: in.Tags, propagate: in.PropagateTags, managed: in.EnableECSManagedTags,
+			given: in.PlacementConstraints, constraints: constraints,
 		})
 		if err != nil {
 			return err
 		}
-		order.ClientToken, order.RequestHash = in.ClientToken, hash
-		order.Constraints, order.Strategies = in.PlacementConstraints, strategies
+		order.ClientToken, order.RequestHash, order.Strategies = in.ClientToken, hash, strategies
 		return l.place(tx, order, count, h.Clock())
 	})
 	if err != nil {
@@ -121,9 +125,6 @@ func (h *Handler) checkRunTask(in *ecs.RunTaskRequest) (int, error) {
 		return 0, err
 	}
 	if err := checkNetwork(in.NetworkConfiguration); err != nil {
-		return 0, err
-	}
-	if err := checkConstraints(in.PlacementConstraints); err != nil {
 		return 0, err
 	}
 	return count, checkLabels(in.Group, in.StartedBy, in.ReferenceId, in.Tags, in.PropagateTags)
@@ -205,6 +206,8 @@ type standalone struct {
 	tags             []ecs.Tag
 	propagate        ecs.PropagateTags
 	managed          bool
+	given            []ecs.PlacementConstraint
+	constraints      launch.Constraints // compiled of the given
 }
 
 func (h *Handler) standaloneOrder(tx *store.Tx, c *model.Cluster, definition string, r standalone) (*launch.Order, error) {
@@ -219,6 +222,9 @@ func (h *Handler) standaloneOrder(tx *store.Tx, c *model.Cluster, definition str
 	if err := checkOverrides(r.overrides, &d.Shape); err != nil {
 		return nil, err
 	}
+	if err := checkConstraintsOfTask(d, r.given); err != nil {
+		return nil, err
+	}
 	if r.group == "" {
 		r.group = launch.FamilyGroupPrefix + string(d.Ref.Family)
 	}
@@ -226,11 +232,11 @@ func (h *Handler) standaloneOrder(tx *store.Tx, c *model.Cluster, definition str
 	if r.propagate == ecs.PropagateTagsTASKDEFINITION {
 		propagated = d.Tags
 	}
-	return &launch.Order{
+	return launch.Standalone(launch.Order{
 		Cluster: c.Name, Definition: d, LaunchType: from.launchTypeOfTasks(), CapacityStrategy: from.strategy,
 		Group: r.group, StartedBy: r.startedBy,
 		Overrides: r.overrides, Tags: launch.StandaloneTaskTags(c.Name, r.tags, propagated, r.managed),
-	}, nil
+	}, r.constraints)
 }
 
 // startTask starts one task on each of the given instances that has room for it.

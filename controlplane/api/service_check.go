@@ -154,7 +154,7 @@ func checkSharedOfService(s sharedOfService) error {
 	if err := checkNetwork(s.network); err != nil {
 		return err
 	}
-	if err := checkConstraints(s.constraints); err != nil {
+	if _, err := readConstraints(s.constraints); err != nil {
 		return err
 	}
 	_, err := checkStrategies(s.strategies)

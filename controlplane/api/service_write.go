@@ -65,6 +65,9 @@ func (h *Handler) begin(tx *store.Tx, c *model.Cluster, s *model.Service, in *ec
 	if asked == "" && isDaemon(s) {
 		asked = ecs.LaunchTypeEC2 // no strategy divides what is on every host
 	}
+	if err := checkConstraintsOfTask(d, s.PlacementConstraints); err != nil {
+		return err
+	}
 	from, err := h.capacityOf(c, asked, in.CapacityProviderStrategy, &d.Shape)
 	if err != nil {
 		return err
@@ -179,6 +182,11 @@ func (h *Handler) applyRollout(t *store.Tables, s *model.Service, in *ecs.Update
 			return err
 		}
 		ref = d.Ref
+	}
+	if d, ok := t.Definition(ref); ok {
+		if err := checkConstraintsOfTask(d, s.PlacementConstraints); err != nil {
+			return err
+		}
 	}
 	now := h.Clock()
 	if in.DesiredCount != nil && *in.DesiredCount != s.DesiredCount {

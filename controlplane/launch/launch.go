@@ -38,8 +38,9 @@ type Order struct {
 	pool             string             // of that provider
 	Tags             []ecs.Tag
 
-	Constraints []ecs.PlacementConstraint
-	Strategies  []placement.Strategy // none: at random
+	Strategies []placement.Strategy // none: at random
+
+	constraints Constraints // with those of the definition
 }
 
 // ForService returns the order for tasks of a service's PRIMARY deployment, for
@@ -58,21 +59,25 @@ func ForService(s *model.Service, d *model.Definition) (*Order, error) {
 	if launchType == "" {
 		launchType = ecs.LaunchTypeEC2 // a strategy stands in its place, of pools of hosts
 	}
-	return &Order{
+	constraints, err := ParseConstraints(s.PlacementConstraints)
+	if err != nil {
+		return nil, fmt.Errorf("placement constraints of service %s in cluster %s: %w", s.Name, s.Cluster, err)
+	}
+	o := &Order{
 		Cluster:    s.Cluster,
 		Definition: d,
 		LaunchType: launchType,
 
 		CapacityStrategy: primary.CapacityProviderStrategy,
 
-		Group:       ServiceGroupPrefix + string(s.Name),
-		StartedBy:   string(primary.ID),
-		Service:     s.Name,
-		Deployment:  primary.ID,
-		Tags:        ServiceTaskTags(s, d),
-		Constraints: s.PlacementConstraints,
-		Strategies:  strategies,
-	}, nil
+		Group:      ServiceGroupPrefix + string(s.Name),
+		StartedBy:  string(primary.ID),
+		Service:    s.Name,
+		Deployment: primary.ID,
+		Tags:       ServiceTaskTags(s, d),
+		Strategies: strategies,
+	}
+	return o, o.constrain(constraints)
 }
 
 // Request returns what placement is asked for count tasks of the order.
@@ -88,11 +93,8 @@ func (o *Order) Request(count int, source *rand.Rand) placement.Request {
 		RequiredAttributes: requiredAttributes(&o.Definition.Shape),
 		Strategies:         o.Strategies,
 		Rand:               source,
-	}
-	for _, c := range o.Constraints {
-		if c.Type == ecs.PlacementConstraintTypeDistinctInstance {
-			request.DistinctInstance = true
-		}
+		MemberOf:           o.constraints.memberOf,
+		DistinctInstance:   o.constraints.distinct,
 	}
 	switch {
 	case o.CapacityProvider == "":
