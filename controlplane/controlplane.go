@@ -103,6 +103,7 @@ func New(ctx context.Context, cfg Config) (*ControlPlane, error) {
 		Owner:         cfg.Owner,
 		Store:         c.currentStore,
 		AgentEndpoint: func() string { return c.leaderAddresses().Agent },
+		Preview:       c.preview,
 		Keys:          cfg.Keys,
 		MaxBody:       cfg.MaxRequest,
 		Rate:          cfg.APIRate,

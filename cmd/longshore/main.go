@@ -38,13 +38,14 @@ func newRoot() *cobra.Command {
   longshore dev            everything on this machine: control plane, etcd and agent
   longshore controlplane   the ECS API and the schedulers, with etcd embedded or external
   longshore agent          makes this host a container instance
+  longshore plan           shows what a RunTask or an UpdateService would do
 
 Drive it with the tools you know:  aws ecs list-clusters --endpoint-url http://127.0.0.1:7470`,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDev(), newControlPlane(), newAgent())
+	root.AddCommand(newDev(), newControlPlane(), newAgent(), newPlan())
 	return root
 }
 

@@ -31,29 +31,43 @@ type launched struct {
 	cluster model.ClusterName
 	tasks   []*model.Task
 	failed  []placement.Failure
+
+	// look, if set, is shown each part of the order before it is placed.
+	look func(*placement.Fleet, launch.Portion)
 }
 
-// runTask places and records tasks in one transaction, so that no two requests
-// can take the same room.
 func (h *Handler) runTask(ctx context.Context, in *ecs.RunTaskRequest) (*ecs.RunTaskResponse, error) {
+	var l launched
+	if err := h.launch(ctx, in, &l, h.store.Update); err != nil {
+		return nil, err
+	}
+	return &ecs.RunTaskResponse{Tasks: h.startedShapes(l.tasks), Failures: h.placementFailures(l.cluster, l.failed)}, nil
+}
+
+// transact runs a function in a transaction: store.Update, or store.Plan to see what it
+// would do.
+type transact func(context.Context, func(*store.Tx) error) error
+
+// launch places and records tasks in one transaction, so that no two requests can take
+// the same room.
+func (h *Handler) launch(ctx context.Context, in *ecs.RunTaskRequest, l *launched, transact transact) error {
 	count, err := h.checkRunTask(in)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	constraints, err := readConstraints(in.PlacementConstraints)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	strategies, err := checkStrategies(in.PlacementStrategy)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	hash, err := requestHash(in, func(r *ecs.RunTaskRequest) { r.ClientToken = "" })
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var l launched
-	err = h.store.Update(ctx, func(tx *store.Tx) error {
+	return transact(ctx, func(tx *store.Tx) error {
 		c, err := h.cluster(tx.Tables, in.Cluster)
 		if err != nil {
 			return err
@@ -73,16 +87,15 @@ func (h *Handler) runTask(ctx context.Context, in *ecs.RunTaskRequest) (*ecs.Run
 		order.ClientToken, order.RequestHash, order.Strategies = in.ClientToken, hash, strategies
 		return l.place(tx, order, count, h.Clock())
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &ecs.RunTaskResponse{Tasks: h.startedShapes(l.tasks), Failures: h.placementFailures(l.cluster, l.failed)}, nil
 }
 
 // place records as many of the tasks as fit, and why the next one does not.
 func (l *launched) place(tx *store.Tx, order *launch.Order, count int, now time.Time) error {
 	source := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	for _, portion := range order.Portions(count, nil, tx.PoolOfProvider) {
+		if l.look != nil {
+			l.look(tx.Fleet(order.Cluster), portion)
+		}
 		result := portion.Place(tx.Fleet(order.Cluster), source)
 		switch {
 		case result.NoInstances && portion.CapacityProvider != "":

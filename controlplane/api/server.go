@@ -17,6 +17,7 @@ import (
 	"github.com/longshore/longshore/controlplane/sigv4"
 	"github.com/longshore/longshore/controlplane/store"
 	"github.com/longshore/longshore/proto/ecs"
+	"github.com/longshore/longshore/proto/plan"
 )
 
 const (
@@ -37,6 +38,9 @@ type Config struct {
 	// AgentEndpoint returns the address at which agents find the leader, for
 	// DiscoverPollEndpoint; empty if none is known.
 	AgentEndpoint func() string
+	// Preview tells what the service loop would do about a service, in a transaction
+	// that will be taken back; without it PlanUpdateService is refused.
+	Preview func(*store.Tx, model.ServiceKey, time.Time) (ServicePreview, error)
 	// Keys maps access key ids to secrets; see package sigv4 for what none means.
 	Keys map[string]string
 	// Clock tells the time of records and signatures. Default: time.Now.
@@ -88,6 +92,10 @@ func New(cfg Config) *Server {
 	}
 	for _, o := range operations() {
 		s.operations[o.name] = o
+	}
+	for _, o := range plans() {
+		s.operations[o.name] = o
+		s.known[o.name] = true
 	}
 	for _, o := range ecs.Operations() {
 		s.known[o.Name] = true
@@ -168,6 +176,9 @@ func target(r *http.Request) (name string, status int, err error) {
 		return "", http.StatusMethodNotAllowed, ecs.Errorf(ecs.CodeUnknownOperation, "The API is at POST /, not at another method.")
 	}
 	header := r.Header.Get("X-Amz-Target")
+	if strings.HasPrefix(header, plan.TargetPrefix) {
+		return header, 0, nil // its operations are known by their whole names
+	}
 	name, ok := strings.CutPrefix(header, TargetPrefix)
 	if !ok || name == "" {
 		return "", 0, ecs.Errorf(ecs.CodeUnknownOperation, "The X-Amz-Target header must be %s followed by an operation's name.", TargetPrefix)

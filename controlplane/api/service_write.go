@@ -103,38 +103,45 @@ func (h *Handler) updateService(ctx context.Context, in *ecs.UpdateServiceReques
 		return nil, err
 	}
 	var service *model.Service
-	err := h.store.Update(ctx, func(tx *store.Tx) error {
-		c, err := h.cluster(tx.Tables, in.Cluster)
-		if err != nil {
-			return err
-		}
-		have, err := h.service(tx.Tables, c.Name, in.Service)
-		if err != nil {
-			return err
-		}
-		if have.Status != model.StatusActive {
-			return ecs.Errorf(ecs.CodeServiceNotActive, "Service was not ACTIVE.")
-		}
-		next := *have
-		next.Deployments = slices.Clone(have.Deployments)
-		if err := applySettings(&next, in); err != nil {
-			return err
-		}
-		if err := h.applyStrategy(tx.Tables, c, &next, in); err != nil {
-			return err
-		}
-		if err := h.applyRollout(tx.Tables, &next, in); err != nil {
-			return err
-		}
-		service = &next
-		tx.PutService(service)
-		return nil
+	err := h.store.Update(ctx, func(tx *store.Tx) (err error) {
+		_, service, err = h.changeService(tx, in)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	shape := h.serviceShape(h.store.View(), service, true)
 	return &ecs.UpdateServiceResponse{Service: &shape}, nil
+}
+
+// changeService records what a request that was checked changes of a service, and returns
+// the service as it was and as it is.
+func (h *Handler) changeService(tx *store.Tx, in *ecs.UpdateServiceRequest) (have, next *model.Service, err error) {
+	c, err := h.cluster(tx.Tables, in.Cluster)
+	if err != nil {
+		return nil, nil, err
+	}
+	have, err = h.service(tx.Tables, c.Name, in.Service)
+	if err != nil {
+		return nil, nil, err
+	}
+	if have.Status != model.StatusActive {
+		return nil, nil, ecs.Errorf(ecs.CodeServiceNotActive, "Service was not ACTIVE.")
+	}
+	changed := *have
+	next = &changed
+	next.Deployments = slices.Clone(have.Deployments)
+	if err := applySettings(next, in); err != nil {
+		return nil, nil, err
+	}
+	if err := h.applyStrategy(tx.Tables, c, next, in); err != nil {
+		return nil, nil, err
+	}
+	if err := h.applyRollout(tx.Tables, next, in); err != nil {
+		return nil, nil, err
+	}
+	tx.PutService(next)
+	return have, next, nil
 }
 
 // applySettings changes what needs no new deployment.

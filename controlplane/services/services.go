@@ -53,7 +53,16 @@ const workers = 16
 // New makes the loop and registers it as an observer of the store, which must
 // not run yet.
 func New(cfg Config) *Loop {
-	l := &Loop{
+	l := newLoop(cfg)
+	if cfg.Registry != nil {
+		cfg.Registry.MustRegister(l.plans)
+	}
+	cfg.Store.Observe(l.observe)
+	return l
+}
+
+func newLoop(cfg Config) *Loop {
+	return &Loop{
 		cfg:     cfg,
 		queue:   newQueue(),
 		blocked: map[model.ClusterName]map[model.ServiceName]struct{}{},
@@ -64,11 +73,6 @@ func New(cfg Config) *Loop {
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
 		}),
 	}
-	if cfg.Registry != nil {
-		cfg.Registry.MustRegister(l.plans)
-	}
-	cfg.Store.Observe(l.observe)
-	return l
 }
 
 // Run works until ctx ends or the store does.
