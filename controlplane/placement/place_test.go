@@ -147,9 +147,11 @@ func TestPlace_AsksAnExpressionOnlyWhatTheIndexCannotTell(t *testing.T) {
 		"attribute:rack == 7":       0,
 		"attribute:rack =~ 7":       0,
 		"task:group == service:log": 0,
-		"attribute:rack == 7 && (attribute:rack == 8 || task:group == service:log)": 0,
-		"attribute:rack == 7 && attribute:id =~ '7.'":                               10,
-		"attribute:rack in [6, 7] && !attribute:rack == 6 && task:group != x":       10,
+		"attribute:rack == 7 && (attribute:rack == 8 || task:group == service:log)":                                               0,
+		"attribute:rack == 7 && (task:group == service:log || attribute:rack == 8)":                                               0,
+		"attribute:rack == 8 && task:group == service:log || attribute:rack == 7 && !attribute:id == 70 || attribute:gone exists": 10,
+		"attribute:rack == 7 && attribute:id =~ '7.'":                                                                             10,
+		"attribute:rack in [6, 7] && !attribute:rack == 6 && task:group != x":                                                     10,
 	} {
 		p, asked := compiled(t, expression), 0
 		match := p.Match
