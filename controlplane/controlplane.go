@@ -112,6 +112,7 @@ func New(ctx context.Context, cfg Config) (*ControlPlane, error) {
 		Owner:         cfg.Owner,
 		Store:         c.currentStore,
 		AgentEndpoint: func() string { return c.leaderAddresses().Agent },
+		Preview:       c.preview,
 		Keys:          cfg.Keys,
 		Services:      secretsapi.New(secretsapi.Config{Owner: cfg.Owner, Keys: cfg.SecretsKeys}),
 		MaxBody:       cfg.MaxRequest,

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/longshore/longshore/controlplane/api"
 	"github.com/longshore/longshore/controlplane/dispatch"
 	"github.com/longshore/longshore/controlplane/leader"
 	"github.com/longshore/longshore/controlplane/model"
@@ -66,6 +67,16 @@ func (c *ControlPlane) rolloutSettings() rollout.Settings {
 	settings.SilentLimit = c.cfg.ReplaceAfter
 	settings.HealthyAfter = c.cfg.HealthyAfter
 	return settings
+}
+
+// preview is what the service loop would do, for the API.
+func (c *ControlPlane) preview(tx *store.Tx, k model.ServiceKey, now time.Time) (api.ServicePreview, error) {
+	p, err := services.Look(tx, k, c.rolloutSettings(), now)
+	out := api.ServicePreview{Desired: p.Desired, AtLeast: p.AtLeast, AtMost: p.AtMost, Settled: p.Settled}
+	for _, step := range p.Steps {
+		out.Steps = append(out.Steps, api.ServiceStep(step))
+	}
+	return out, err
 }
 
 func (c *ControlPlane) currentStore() *store.Store {

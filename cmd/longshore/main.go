@@ -38,6 +38,7 @@ func newRoot() *cobra.Command {
   longshore dev            everything on this machine: control plane, etcd and agent
   longshore controlplane   the ECS API and the schedulers, with etcd embedded or external
   longshore agent          makes this host a container instance
+  longshore plan           shows what a RunTask or an UpdateService would do
   longshore secret         puts, lists and removes secrets for tasks
 
 Drive it with the tools you know:  aws ecs list-clusters --endpoint-url http://127.0.0.1:7470`,
@@ -45,7 +46,7 @@ Drive it with the tools you know:  aws ecs list-clusters --endpoint-url http://1
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDev(), newControlPlane(), newAgent(), newSecret())
+	root.AddCommand(newDev(), newControlPlane(), newAgent(), newPlan(), newSecret())
 	return root
 }
 

@@ -164,7 +164,7 @@ func TestSecrets_ReachTheContainerAndNothingElse(t *testing.T) {
 		}
 	}
 	values := []string{"json-value-42", "token-value-17", "file-value-71"}
-	s.nowhere(*task.TaskArn, []string{first.log.String()}, values...)
+	s.nowhere(*task.TaskArn, []string{first.Log()}, values...)
 
 	// A container that runs is not asked for again, not even by a new agent that
 	// could not have its secrets any more.

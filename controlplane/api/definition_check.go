@@ -5,13 +5,13 @@ import (
 	"strings"
 
 	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/query"
 	"github.com/longshore/longshore/proto/ecs"
 )
 
 const (
 	maxContainers            = 10 // of a task definition (ECS quotas)
 	maxDefinitionConstraints = 10 // of a task, those given at run time included (RegisterTaskDefinition, seed 000)
-	maxExpression            = 2000
 )
 
 // checkDefinition refuses a task definition that ECS would refuse, and then one
@@ -80,8 +80,9 @@ func checkConstraintsOfDefinition(in *ecs.RegisterTaskDefinitionRequest) error {
 			return refused("A placement constraint of a task definition needs the type memberOf.")
 		case strings.TrimSpace(c.Expression) == "":
 			return refused("The placement constraint memberOf needs an expression.")
-		case len(c.Expression) > maxExpression:
-			return refused("The expression of a placement constraint is longer than %d characters.", maxExpression)
+		}
+		if _, err := query.Parse(c.Expression); err != nil {
+			return refused("Invalid placement constraint: expression %q: %s.", clip(c.Expression), err)
 		}
 	}
 	return nil

@@ -287,9 +287,6 @@ func TestRegisterTaskDefinition_RefusesByNameWhatIsValidAndNotSupportedYet(t *te
 		"a restart policy": {of(func(c *types.ContainerDefinition) {
 			c.RestartPolicy = &types.ContainerRestartPolicy{Enabled: aws.Bool(true), RestartAttemptPeriod: aws.Int32(60), IgnoredExitCodes: []int32{0}}
 		}), unsupported("restartPolicy of container 'main'")},
-		"a placement constraint": {func(in *registering) {
-			in.PlacementConstraints = []types.TaskDefinitionPlacementConstraint{{Type: "memberOf", Expression: aws.String("attribute:a exists")}}
-		}, unsupported("placementConstraints of a task definition")},
 		"namespaces": {func(in *registering) { in.PidMode, in.IpcMode = types.PidModeHost, types.IpcModeNone }, unsupported("pidMode of a task definition, ipcMode of a task definition")},
 	})
 }

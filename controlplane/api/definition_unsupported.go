@@ -16,7 +16,6 @@ var unsupportedYet = []string{
 	"networkMode=awsvpc",
 	"requiresCompatibilities=FARGATE",
 	"requiresCompatibilities=MANAGED_INSTANCES",
-	"placementConstraints",
 	"cpu",
 	"memory",
 	"pidMode",

@@ -13,7 +13,7 @@ import (
 // unsupportedYet they must be all of the model: a member that a newer model brings
 // is to be decided upon, not accepted and ignored.
 var supported = map[string]string{
-	"":        "family executionRoleArn networkMode containerDefinitions volumes requiresCompatibilities tags runtimePlatform",
+	"":        "family executionRoleArn networkMode containerDefinitions volumes requiresCompatibilities tags runtimePlatform placementConstraints",
 	"volumes": "name host",
 	"containerDefinitions": `name image cpu memory memoryReservation links portMappings essential entryPoint command environment
 		mountPoints volumesFrom linuxParameters dependsOn startTimeout stopTimeout versionConsistency hostname user
@@ -33,6 +33,7 @@ var supported = map[string]string{
 	"containerDefinitions.extraHosts":            "hostname ipAddress",
 	"runtimePlatform":                            "cpuArchitecture operatingSystemFamily",
 	"volumes.host":                               "sourcePath",
+	"placementConstraints":                       "type expression",
 }
 
 func TestTaskDefinition_EveryMemberIsSupportedOrRefused(t *testing.T) {

@@ -194,6 +194,9 @@ func TestRegisterTaskDefinition_Refuses(t *testing.T) {
 		"a placement constraint": {func(in *registering) {
 			in.PlacementConstraints = []types.TaskDefinitionPlacementConstraint{{Type: types.TaskDefinitionPlacementConstraintTypeMemberOf}}
 		}, "The placement constraint memberOf needs an expression."},
+		"an expression that is none": {func(in *registering) {
+			in.PlacementConstraints = []types.TaskDefinitionPlacementConstraint{{Type: types.TaskDefinitionPlacementConstraintTypeMemberOf, Expression: aws.String("rack == 7")}}
+		}, `~Invalid placement constraint: expression "rack == 7": at character 1: expected a subject (attribute:NAME`},
 		"Windows": {func(in *registering) {
 			in.RuntimePlatform = &types.RuntimePlatform{OperatingSystemFamily: types.OSFamilyWindowsServer2022Core}
 		}, "~LINUX only"},

@@ -33,6 +33,8 @@ type fixture struct {
 	store *store.Store
 	// clock is added to the time that the API sees.
 	clock atomic.Int64
+	// preview stands in for the service loop's.
+	preview func(*store.Tx, model.ServiceKey, time.Time) (api.ServicePreview, error)
 }
 
 func newFixture(t testing.TB) *fixture {
@@ -51,7 +53,10 @@ func fixtureOn(t testing.TB, s *store.Store) *fixture {
 		Owner:         owner,
 		Store:         func() *store.Store { return f.store },
 		AgentEndpoint: func() string { return "127.0.0.1:7471" },
-		Clock:         func() time.Time { return time.Now().Add(time.Duration(f.clock.Load())) },
+		Preview: func(tx *store.Tx, k model.ServiceKey, now time.Time) (api.ServicePreview, error) {
+			return f.preview(tx, k, now)
+		},
+		Clock: func() time.Time { return time.Now().Add(time.Duration(f.clock.Load())) },
 	}))
 	t.Cleanup(server.Close)
 	f.url = server.URL

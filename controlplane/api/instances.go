@@ -36,15 +36,16 @@ func (h *Handler) describeContainerInstances(_ context.Context, in *ecs.Describe
 }
 
 func (h *Handler) listContainerInstances(_ context.Context, in *ecs.ListContainerInstancesRequest) (*ecs.ListContainerInstancesResponse, error) {
-	if in.Filter != "" {
-		return nil, invalid("Longshore does not support filter of ListContainerInstances yet.")
-	}
 	view := h.store.View()
+	matches, err := instanceFilter(view, in.Filter)
+	if err != nil {
+		return nil, err
+	}
 	c, err := h.cluster(view, in.Cluster)
 	if err != nil {
 		return nil, err
 	}
-	p, err := h.page("ListContainerInstances", in.NextToken, in.MaxResults, maxPage, c.Name, in.Status)
+	p, err := h.page("ListContainerInstances", in.NextToken, in.MaxResults, maxPage, c.Name, in.Status, in.Filter)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func (h *Handler) listContainerInstances(_ context.Context, in *ecs.ListContaine
 	out.ContainerInstanceArns, out.NextToken = fill(p, view.LiveInstances(c.Name, model.InstanceID(p.after)),
 		func(i *model.Instance) string { return string(i.ID) },
 		func(i *model.Instance) (string, bool) {
-			return h.Owner.InstanceARN(i.Cluster, i.ID), in.Status == "" || string(in.Status) == i.Status
+			return h.Owner.InstanceARN(i.Cluster, i.ID), (in.Status == "" || string(in.Status) == i.Status) && matches(i)
 		})
 	return out, nil
 }

@@ -2,8 +2,10 @@ package api
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/longshore/longshore/controlplane/launch"
+	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/placement"
 	"github.com/longshore/longshore/proto/ecs"
 )
@@ -13,23 +15,39 @@ const (
 	maxStrategies  = 5
 )
 
-// checkConstraints checks placement constraints. memberOf needs the cluster query
-// language, which is still to come.
-func checkConstraints(in []ecs.PlacementConstraint) error {
+// readConstraints checks placement constraints and compiles them.
+func readConstraints(in []ecs.PlacementConstraint) (launch.Constraints, error) {
 	if len(in) > maxConstraints {
-		return invalid("At most %d placement constraints can be given, not %d.", maxConstraints, len(in))
+		return launch.Constraints{}, errTooManyConstraints(len(in))
 	}
 	for _, c := range in {
 		switch {
-		case c.Type == ecs.PlacementConstraintTypeMemberOf:
-			return unsupported("the placement constraint memberOf")
-		case c.Type != ecs.PlacementConstraintTypeDistinctInstance:
-			return invalid("A placement constraint needs a type: distinctInstance or memberOf.")
-		case c.Expression != "":
-			return invalid("The placement constraint distinctInstance takes no expression.")
+		case c.Type != ecs.PlacementConstraintTypeDistinctInstance && c.Type != ecs.PlacementConstraintTypeMemberOf:
+			return launch.Constraints{}, invalid("A placement constraint needs a type: distinctInstance or memberOf.")
+		case c.Type == ecs.PlacementConstraintTypeDistinctInstance && c.Expression != "":
+			return launch.Constraints{}, invalid("distinctInstance expression should not be specified.")
+		case c.Type == ecs.PlacementConstraintTypeMemberOf && strings.TrimSpace(c.Expression) == "":
+			return launch.Constraints{}, invalid("The placement constraint memberOf needs an expression.")
 		}
 	}
+	compiled, err := launch.ParseConstraints(in)
+	if err != nil {
+		return launch.Constraints{}, invalid("Invalid placement constraint: %s.", err)
+	}
+	return compiled, nil
+}
+
+// checkConstraintsOfTask checks the number of constraints that a task has from its
+// definition and at run time (RegisterTaskDefinition, seed 000).
+func checkConstraintsOfTask(d *model.Definition, given []ecs.PlacementConstraint) error {
+	if n := len(d.Shape.PlacementConstraints) + len(given); n > maxConstraints {
+		return errTooManyConstraints(n)
+	}
 	return nil
+}
+
+func errTooManyConstraints(n int) error {
+	return invalid("A task has at most %d placement constraints, those of its task definition included, not %d.", maxConstraints, n)
 }
 
 // checkStrategies reads placement strategies.

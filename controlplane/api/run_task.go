@@ -25,25 +25,43 @@ type launched struct {
 	cluster model.ClusterName
 	tasks   []*model.Task
 	failed  []placement.Failure
+
+	// look, if set, is shown each part of the order before it is placed.
+	look func(*placement.Fleet, launch.Portion)
 }
 
-// runTask places and records tasks in one transaction, so that no two requests
-// can take the same room.
 func (h *Handler) runTask(ctx context.Context, in *ecs.RunTaskRequest) (*ecs.RunTaskResponse, error) {
+	var l launched
+	if err := h.launch(ctx, in, &l, h.store.Update); err != nil {
+		return nil, err
+	}
+	return &ecs.RunTaskResponse{Tasks: h.startedShapes(l.tasks), Failures: h.placementFailures(l.cluster, l.failed)}, nil
+}
+
+// transact runs a function in a transaction: store.Update, or store.Plan to see what it
+// would do.
+type transact func(context.Context, func(*store.Tx) error) error
+
+// launch places and records tasks in one transaction, so that no two requests can take
+// the same room.
+func (h *Handler) launch(ctx context.Context, in *ecs.RunTaskRequest, l *launched, transact transact) error {
 	count, err := h.checkRunTask(in)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	constraints, err := readConstraints(in.PlacementConstraints)
+	if err != nil {
+		return err
 	}
 	strategies, err := checkStrategies(in.PlacementStrategy)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	hash, err := requestHash(in, func(r *ecs.RunTaskRequest) { r.ClientToken = "" })
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var l launched
-	err = h.store.Update(ctx, func(tx *store.Tx) error {
+	return transact(ctx, func(tx *store.Tx) error {
 		c, err := h.cluster(tx.Tables, in.Cluster)
 		if err != nil {
 			return err
@@ -56,27 +74,27 @@ func (h *Handler) runTask(ctx context.Context, in *ecs.RunTaskRequest) (*ecs.Run
 		order, err := h.standaloneOrder(tx, c, in.TaskDefinition, standalone{
 			capacity: capacity{in.LaunchType, in.CapacityProviderStrategy}, group: in.Group, startedBy: in.StartedBy, overrides: in.Overrides,
 			tags: in.Tags, propagate: in.PropagateTags, managed: in.EnableECSManagedTags,
+			given: in.PlacementConstraints, constraints: constraints,
 		})
 		if err != nil {
 			return err
 		}
-		order.Constraints, order.Strategies = in.PlacementConstraints, strategies
+		order.Strategies = strategies
 		if err := l.place(tx, order, count, now); err != nil {
 			return err
 		}
 		remember(tx, c.Name, in.ClientToken, hash, l.tasks, now)
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &ecs.RunTaskResponse{Tasks: h.startedShapes(l.tasks), Failures: h.placementFailures(l.cluster, l.failed)}, nil
 }
 
 // place records as many of the tasks as fit, and why the next one does not.
 func (l *launched) place(tx *store.Tx, order *launch.Order, count int, now time.Time) error {
 	source := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	for _, portion := range order.Portions(count, nil, tx.PoolOfProvider) {
+		if l.look != nil {
+			l.look(tx.Fleet(order.Cluster), portion)
+		}
 		result := portion.Place(tx.Fleet(order.Cluster), source)
 		switch {
 		case result.NoInstances && portion.CapacityProvider != "":
@@ -121,9 +139,6 @@ func (h *Handler) checkRunTask(in *ecs.RunTaskRequest) (int, error) {
 	if err := checkNetwork(in.NetworkConfiguration); err != nil {
 		return 0, err
 	}
-	if err := checkConstraints(in.PlacementConstraints); err != nil {
-		return 0, err
-	}
 	return count, checkLabels(in.Group, in.StartedBy, in.ReferenceId, in.Tags, in.PropagateTags)
 }
 
@@ -153,6 +168,8 @@ type standalone struct {
 	tags             []ecs.Tag
 	propagate        ecs.PropagateTags
 	managed          bool
+	given            []ecs.PlacementConstraint
+	constraints      launch.Constraints // compiled of the given
 }
 
 func (h *Handler) standaloneOrder(tx *store.Tx, c *model.Cluster, definition string, r standalone) (*launch.Order, error) {
@@ -167,6 +184,9 @@ func (h *Handler) standaloneOrder(tx *store.Tx, c *model.Cluster, definition str
 	if err := checkOverrides(r.overrides, &d.Shape); err != nil {
 		return nil, err
 	}
+	if err := checkConstraintsOfTask(d, r.given); err != nil {
+		return nil, err
+	}
 	if r.group == "" {
 		r.group = launch.FamilyGroupPrefix + string(d.Ref.Family)
 	}
@@ -174,11 +194,11 @@ func (h *Handler) standaloneOrder(tx *store.Tx, c *model.Cluster, definition str
 	if r.propagate == ecs.PropagateTagsTASKDEFINITION {
 		propagated = d.Tags
 	}
-	return &launch.Order{
+	return launch.Standalone(launch.Order{
 		Cluster: c.Name, Definition: d, LaunchType: from.launchTypeOfTasks(), CapacityStrategy: from.strategy,
 		Group: r.group, StartedBy: r.startedBy,
 		Overrides: r.overrides, Tags: launch.StandaloneTaskTags(c.Name, r.tags, propagated, r.managed),
-	}, nil
+	}, r.constraints)
 }
 
 // startTask starts one task on each of the given instances that has room for it.

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -178,12 +179,18 @@ func TestRunTask_Refuses(t *testing.T) {
 		"startedBy of 37":        {func(in *awsecs.RunTaskInput) { in.StartedBy = aws.String(strings.Repeat("x", 37)) }, invalid, ""},
 		"startedBy with a space": {func(in *awsecs.RunTaskInput) { in.StartedBy = aws.String("a b") }, invalid, ""},
 		"tags of a service":      {func(in *awsecs.RunTaskInput) { in.PropagateTags = types.PropagateTagsService }, invalid, ""},
-		"memberOf": {func(in *awsecs.RunTaskInput) {
-			in.PlacementConstraints = []types.PlacementConstraint{{Type: types.PlacementConstraintTypeMemberOf, Expression: aws.String("a==b")}}
-		}, unsupported, ""},
+		"an expression that is none": {func(in *awsecs.RunTaskInput) {
+			in.PlacementConstraints = []types.PlacementConstraint{memberOf("attribute:a=b")}
+		}, invalid, `Invalid placement constraint: expression "attribute:a=b": at character 12: expected an operator of attribute:a (== != > >= < <= in !in =~ !~ exists !exists), found "=b".`},
+		"an expression of 2001": {func(in *awsecs.RunTaskInput) {
+			in.PlacementConstraints = []types.PlacementConstraint{memberOf("attribute:a == " + strings.Repeat("b", 1986))}
+		}, invalid, ""},
+		"eleven constraints": {func(in *awsecs.RunTaskInput) {
+			in.PlacementConstraints = slices.Repeat([]types.PlacementConstraint{memberOf("attribute:a exists")}, 11)
+		}, invalid, "A task has at most 10 placement constraints, those of its task definition included, not 11."},
 		"distinct with expression": {func(in *awsecs.RunTaskInput) {
 			in.PlacementConstraints = []types.PlacementConstraint{{Type: types.PlacementConstraintTypeDistinctInstance, Expression: aws.String("x")}}
-		}, invalid, ""},
+		}, invalid, "distinctInstance expression should not be specified."},
 		"binpack of nothing": {func(in *awsecs.RunTaskInput) {
 			in.PlacementStrategy = []types.PlacementStrategy{{Type: types.PlacementStrategyTypeBinpack, Field: aws.String("disk")}}
 		}, invalid, ""},

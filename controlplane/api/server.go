@@ -18,6 +18,7 @@ import (
 	"github.com/longshore/longshore/controlplane/sigv4"
 	"github.com/longshore/longshore/controlplane/store"
 	"github.com/longshore/longshore/proto/ecs"
+	"github.com/longshore/longshore/proto/plan"
 )
 
 const (
@@ -38,6 +39,9 @@ type Config struct {
 	// AgentEndpoint returns the address at which agents find the leader, for
 	// DiscoverPollEndpoint; empty if none is known.
 	AgentEndpoint func() string
+	// Preview tells what the service loop would do about a service, in a transaction
+	// that will be taken back; without it PlanUpdateService is refused.
+	Preview func(*store.Tx, model.ServiceKey, time.Time) (ServicePreview, error)
 	// Keys maps access key ids to secrets; see package sigv4 for what none means.
 	Keys map[string]string
 	// Services are answered on the same address besides ECS.
@@ -95,7 +99,7 @@ func New(cfg Config) *Server {
 	for _, o := range operations() {
 		s.operations[o.name] = o
 	}
-	for _, row := range append([]awsjson.Service{s.ecs()}, cfg.Services...) {
+	for _, row := range append([]awsjson.Service{s.ecs(), s.plans()}, cfg.Services...) {
 		verifier := sigv4.New(sigv4.Config{Keys: cfg.Keys, Region: cfg.Owner.Region, Service: row.SigningName})
 		s.services = append(s.services, service{row, verifier})
 	}
@@ -111,7 +115,17 @@ func (s *Server) ecs() awsjson.Service {
 	return awsjson.Service{TargetPrefix: TargetPrefix, SigningName: "ecs", Known: known, Call: s.call}
 }
 
-// call runs an operation of ECS.
+// plans is the row of Longshore's own operations.
+func (s *Server) plans() awsjson.Service {
+	known := map[string]bool{}
+	for _, o := range plans() {
+		s.operations[o.name] = o
+		known[o.name] = true
+	}
+	return awsjson.Service{TargetPrefix: plan.TargetPrefix, SigningName: "ecs", Known: known, Call: s.call}
+}
+
+// call runs an operation of ECS, or one of the plans.
 func (s *Server) call(ctx context.Context, st *store.Store, name string, body []byte) (any, error) {
 	o, ok := s.operations[name]
 	if !ok {

@@ -137,7 +137,7 @@ func checkSharedOfService(s sharedOfService) error {
 	if err := checkPlatform(s.platformVersion, s.launchType); err != nil {
 		return err
 	}
-	if err := checkConstraints(s.constraints); err != nil {
+	if _, err := readConstraints(s.constraints); err != nil {
 		return err
 	}
 	_, err := checkStrategies(s.strategies)

@@ -220,6 +220,9 @@ func (h *Handler) begun(tx *store.Tx, c *model.Cluster, s *model.Service, in *ec
 
 // equip says where a new service's tasks come from and how they are reached.
 func (h *Handler) equip(c *model.Cluster, s *model.Service, in *ecs.CreateServiceRequest, d *model.Definition) error {
+	if err := checkConstraintsOfTask(d, s.PlacementConstraints); err != nil {
+		return err
+	}
 	asked := in.LaunchType
 	if asked == "" && isDaemon(s) {
 		asked = ecs.LaunchTypeEC2 // no strategy divides what is on every host

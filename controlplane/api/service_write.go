@@ -92,44 +92,51 @@ func (h *Handler) updateService(ctx context.Context, in *ecs.UpdateServiceReques
 		return nil, err
 	}
 	var service *model.Service
-	err := h.store.Update(ctx, func(tx *store.Tx) error {
-		c, err := h.cluster(tx.Tables, in.Cluster)
-		if err != nil {
-			return err
-		}
-		have, err := h.service(tx.Tables, c.Name, in.Service)
-		if err != nil {
-			return err
-		}
-		if have.Status != model.StatusActive {
-			return ecs.Errorf(ecs.CodeServiceNotActive, "Service was not ACTIVE.")
-		}
-		if err := checkUpdatable(have, in); err != nil {
-			return err
-		}
-		// Whatever was wrong before may be mended now.
-		next := rollout.Renewed(*have)
-		next.Deployments = slices.Clone(have.Deployments)
-		if err := applySettings(&next, in); err != nil {
-			return err
-		}
-		if next.HasTaskSets() {
-			h.rescaled(have, &next)
-		} else if err := h.redeploy(tx.Tables, c, &next, in); err != nil {
-			return err
-		}
-		if err := checkBalanced(&next, in.HealthCheckGracePeriodSeconds); err != nil {
-			return err
-		}
-		service = &next
-		tx.PutService(service)
-		return nil
+	err := h.store.Update(ctx, func(tx *store.Tx) (err error) {
+		_, service, err = h.changeService(tx, in)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	shape := h.serviceShape(h.store.View(), service, true)
 	return &ecs.UpdateServiceResponse{Service: &shape}, nil
+}
+
+// changeService records what a request that was checked changes of a service, and returns
+// the service as it was and as it is.
+func (h *Handler) changeService(tx *store.Tx, in *ecs.UpdateServiceRequest) (have, next *model.Service, err error) {
+	c, err := h.cluster(tx.Tables, in.Cluster)
+	if err != nil {
+		return nil, nil, err
+	}
+	have, err = h.service(tx.Tables, c.Name, in.Service)
+	if err != nil {
+		return nil, nil, err
+	}
+	if have.Status != model.StatusActive {
+		return nil, nil, ecs.Errorf(ecs.CodeServiceNotActive, "Service was not ACTIVE.")
+	}
+	if err := checkUpdatable(have, in); err != nil {
+		return nil, nil, err
+	}
+	// Whatever was wrong before may be mended now.
+	changed := rollout.Renewed(*have)
+	next = &changed
+	next.Deployments = slices.Clone(have.Deployments)
+	if err := applySettings(next, in); err != nil {
+		return nil, nil, err
+	}
+	if next.HasTaskSets() {
+		h.rescaled(have, next)
+	} else if err := h.redeploy(tx.Tables, c, next, in); err != nil {
+		return nil, nil, err
+	}
+	if err := checkBalanced(next, in.HealthCheckGracePeriodSeconds); err != nil {
+		return nil, nil, err
+	}
+	tx.PutService(next)
+	return have, next, nil
 }
 
 // applySettings changes what needs no new deployment.
@@ -192,6 +199,11 @@ func (h *Handler) applyRollout(t *store.Tables, s *model.Service, in *ecs.Update
 			return err
 		}
 		ref = d.Ref
+	}
+	if d, ok := t.Definition(ref); ok {
+		if err := checkConstraintsOfTask(d, s.PlacementConstraints); err != nil {
+			return err
+		}
 	}
 	rewired, err := h.rewire(t, s, ref, in)
 	if err != nil {

@@ -139,9 +139,12 @@ func TestCreateService_Refuses(t *testing.T) {
 		"a capacity provider": {func(in *awsecs.CreateServiceInput) {
 			in.CapacityProviderStrategy = []types.CapacityProviderStrategyItem{{CapacityProvider: aws.String("p")}}
 		}, invalid, "The capacity provider p is not associated with the cluster. Associate it and try again."},
-		"memberOf": {func(in *awsecs.CreateServiceInput) {
+		"memberOf without an expression": {func(in *awsecs.CreateServiceInput) {
 			in.PlacementConstraints = []types.PlacementConstraint{{Type: types.PlacementConstraintTypeMemberOf}}
-		}, unsupported, ""},
+		}, invalid, "The placement constraint memberOf needs an expression."},
+		"an expression that is none": {func(in *awsecs.CreateServiceInput) {
+			in.PlacementConstraints = []types.PlacementConstraint{memberOf("attribute:a =~ b*+")}
+		}, invalid, `Invalid placement constraint: expression "attribute:a =~ b*+": at character 16: possessive quantifiers, *+, are not supported in the pattern "b*+".`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := &awsecs.CreateServiceInput{Cluster: &c, ServiceName: aws.String("s"), TaskDefinition: aws.String("web"), DesiredCount: aws.Int32(1)}

@@ -158,6 +158,9 @@ func (h *Handler) equipTaskSet(t *store.Tables, c *model.Cluster, s *model.Servi
 	if err != nil {
 		return err
 	}
+	if err := checkConstraintsOfTask(d, s.PlacementConstraints); err != nil {
+		return err
+	}
 	from, err := h.capacityOf(c, in.LaunchType, in.CapacityProviderStrategy, &d.Shape)
 	if err != nil {
 		return err

@@ -36,8 +36,9 @@ type Order struct {
 	pool             string             // of that provider
 	Tags             []ecs.Tag
 
-	Constraints []ecs.PlacementConstraint
-	Strategies  []placement.Strategy // none: at random
+	Strategies []placement.Strategy // none: at random
+
+	constraints Constraints // with those of the definition
 }
 
 // ForService returns the order for tasks of a service's PRIMARY deployment, for
@@ -65,21 +66,25 @@ func forPart(s *model.Service, id model.DeploymentID, launchType ecs.LaunchType,
 	if launchType == "" {
 		launchType = ecs.LaunchTypeEC2 // a strategy stands in its place, of pools of hosts
 	}
-	return &Order{
+	constraints, err := ParseConstraints(s.PlacementConstraints)
+	if err != nil {
+		return nil, fmt.Errorf("placement constraints of service %s in cluster %s: %w", s.Name, s.Cluster, err)
+	}
+	o := &Order{
 		Cluster:    s.Cluster,
 		Definition: d,
 		LaunchType: launchType,
 
 		CapacityStrategy: capacity,
 
-		Group:       ServiceGroupPrefix + string(s.Name),
-		StartedBy:   string(id),
-		Service:     s.Name,
-		Deployment:  id,
-		Tags:        ServiceTaskTags(s, d),
-		Constraints: s.PlacementConstraints,
-		Strategies:  strategies,
-	}, nil
+		Group:      ServiceGroupPrefix + string(s.Name),
+		StartedBy:  string(id),
+		Service:    s.Name,
+		Deployment: id,
+		Tags:       ServiceTaskTags(s, d),
+		Strategies: strategies,
+	}
+	return o, o.constrain(constraints)
 }
 
 // Request returns what placement is asked for count tasks of the order.
@@ -95,11 +100,8 @@ func (o *Order) Request(count int, source *rand.Rand) placement.Request {
 		RequiredAttributes: requiredAttributes(&o.Definition.Shape),
 		Strategies:         o.Strategies,
 		Rand:               source,
-	}
-	for _, c := range o.Constraints {
-		if c.Type == ecs.PlacementConstraintTypeDistinctInstance {
-			request.DistinctInstance = true
-		}
+		MemberOf:           o.constraints.memberOf,
+		DistinctInstance:   o.constraints.distinct,
 	}
 	switch {
 	case o.CapacityProvider == "":

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/longshore/longshore/controlplane/query"
 )
 
 const zoneAttribute = "ecs.availability-zone"
@@ -30,6 +32,7 @@ func benchInstance(i int) Instance {
 		"ecs.os-type":          "linux",
 		"ecs.cpu-architecture": "x86_64",
 		"rack":                 strconv.Itoa(i % 40),
+		"id":                   strconv.Itoa(i),
 	}
 	for _, c := range capabilities {
 		attributes[c.Name] = ""
@@ -137,16 +140,20 @@ func BenchmarkPlace(b *testing.B) {
 // required attribute, where a third match an expression, and where they match it but it
 // says nothing of what it implies, which is the worst case of all.
 func BenchmarkPlaceConstrained(b *testing.B) {
-	isB := func(zone string, _ bool) bool { return zone == "zone-b" }
-	inB := func(v View) bool { return isB(v.Attribute(zoneAttribute)) }
+	opaque := compiled(b, "attribute:ecs.availability-zone =~ '.*-b'")
+	opaque.Within = query.Narrowing{}
 	constraints := []struct {
 		name       string
 		attributes []Attribute
 		memberOf   []Predicate
 	}{
 		{name: "attribute", attributes: []Attribute{{Name: "rack", Value: "7"}}},
-		{name: "memberOf", memberOf: []Predicate{{Match: inB, Where: []Condition{{zoneAttribute, isB}}}}},
-		{name: "memberOf-opaque", memberOf: []Predicate{{Match: inB}}},
+		{name: "memberOf-equals", memberOf: []Predicate{compiled(b, "attribute:ecs.availability-zone == zone-b")}},
+		{name: "memberOf-pattern", memberOf: []Predicate{compiled(b, "attribute:ecs.availability-zone =~ '.*-b'")}},
+		{name: "memberOf-either", memberOf: []Predicate{compiled(b, "attribute:ecs.availability-zone == zone-b or attribute:rack == 7")}},
+		{name: "memberOf-group", memberOf: []Predicate{compiled(b, "task:group != service:other")}},
+		{name: "memberOf-id", memberOf: []Predicate{compiled(b, "attribute:ecs.availability-zone == zone-b && attribute:id !~ '.*0'")}},
+		{name: "memberOf-opaque", memberOf: []Predicate{opaque}},
 	}
 	for _, n := range []int{1_000, 5_000} {
 		base := benchFleet(n, false)

@@ -35,8 +35,9 @@
 //     with as many values as instances makes this linear;
 //   - MemberOf: one call of the predicate for each instance that is tried, which is
 //     proportional to how many do not match, and at most one per instance and
-//     request, plus one per task placed. [Predicate.Implies] and [Predicate.Where]
-//     turn what an expression says of attributes into sets;
+//     request, plus one per task placed. [Predicate.Within] turns what an expression
+//     says of attributes and groups into sets, which for most expressions leaves
+//     nothing to ask;
 //   - failures: one examination of every instance, but only when a task cannot be
 //     placed.
 package placement

@@ -2,6 +2,7 @@ package placement
 
 import (
 	"cmp"
+	"math"
 	"math/bits"
 	"slices"
 
@@ -103,15 +104,23 @@ func (x *index) valueOf(name, value string) *bitset {
 
 // valuesOf lists the values of an attribute and who has them, in order.
 func (x *index) valuesOf(name string) []valueSlots {
-	var values []valueSlots
+	values, _ := x.firstValuesOf(name, math.MaxInt)
+	return values
+}
+
+// firstValuesOf lists at most as many values, and tells whether these are all.
+func (x *index) firstValuesOf(name string, most int) (values []valueSlots, all bool) {
+	all = true
 	x.values.Ascend(valueSlots{name: name}, func(v valueSlots) bool {
 		if v.name != name {
 			return false
 		}
-		values = append(values, v)
-		return true
+		if all = len(values) < most; all {
+			values = append(values, v)
+		}
+		return all
 	})
-	return values
+	return values, all
 }
 
 func (x *index) addAttributes(owner *mark, slot int, attributes map[string]string) {

@@ -3,6 +3,7 @@ package placement
 import (
 	"slices"
 	"strconv"
+	"time"
 )
 
 // Status is the state of a container instance as far as placement cares.
@@ -45,6 +46,11 @@ type Instance struct {
 	GPUs      []string
 	Status    Status
 	Connected bool
+
+	// These are for expressions alone; see [Facts].
+	EC2InstanceID string
+	AgentVersion  string
+	RegisteredAt  time.Time
 }
 
 func (i *Instance) offers() amounts { return amounts{i.CPU, i.MemoryMiB} }

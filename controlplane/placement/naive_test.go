@@ -3,6 +3,7 @@ package placement
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // naive is a fleet as a list of instances and tasks, which works everything out anew
@@ -92,38 +93,33 @@ func (m *naive) portTaken(id string, port uint16, isUDP bool) bool {
 	return false
 }
 
-// memberOf are the expressions that requests of property tests choose from, written
-// once over a View and once over the naive fleet.
-var memberOf = map[string]struct {
-	match   func(View) bool
-	naive   func(m *naive, id string) bool
-	implies []Attribute
-	where   []Condition
-}{
-	"attribute:rack exists": {
-		match:   func(v View) bool { _, ok := v.Attribute("rack"); return ok },
-		naive:   func(m *naive, id string) bool { _, ok := m.instances[id].Attributes["rack"]; return ok },
-		implies: []Attribute{{Name: "rack", AnyValue: true}},
+// memberOf are the expressions that requests of property tests choose from, and what they
+// mean on the naive fleet.
+var memberOf = map[string]func(m *naive, id string) bool{
+	"attribute:rack exists":  func(m *naive, id string) bool { return m.has(id, "rack") },
+	"attribute:rack !exists": func(m *naive, id string) bool { return !m.has(id, "rack") },
+	"attribute:zone == a":    func(m *naive, id string) bool { return m.value(id, "zone") == "a" },
+	"attribute:zone != b":    func(m *naive, id string) bool { return m.value(id, "zone") != "b" },
+	"attribute:zone =~ [ab] && attribute:rack in [1, 2, 3]": func(m *naive, id string) bool {
+		return strings.Contains("ab", m.value(id, "zone")) && m.has(id, "zone") && strings.Contains("123", m.value(id, "rack")) && m.value(id, "rack") != ""
 	},
-	"attribute:zone != b": {
-		match: func(v View) bool { z, _ := v.Attribute("zone"); return z != "b" },
-		naive: func(m *naive, id string) bool { return m.instances[id].Attributes["zone"] != "b" },
-		where: []Condition{{Attribute: "zone", Holds: func(value string, _ bool) bool { return value != "b" }}},
+	"attribute:rack > 2 or task:group == g1": func(m *naive, id string) bool {
+		return m.value(id, "rack") > "2" || m.groupTasks(id, "g1") > 0
 	},
-	"attribute:rack !exists": {
-		match: func(v View) bool { _, ok := v.Attribute("rack"); return !ok },
-		naive: func(m *naive, id string) bool { _, ok := m.instances[id].Attributes["rack"]; return !ok },
-		where: []Condition{{Attribute: "rack", Holds: func(_ string, present bool) bool { return !present }}},
+	"not (attribute:zone == a or attribute:rack == 3) and task:group !~ 'g[01]'": func(m *naive, id string) bool {
+		return m.value(id, "zone") != "a" && m.value(id, "rack") != "3" && m.groupTasks(id, "g0")+m.groupTasks(id, "g1") == 0
 	},
-	"runningTasksCount < 3": {
-		match: func(v View) bool { return v.Tasks() < 3 },
-		naive: func(m *naive, id string) bool { return len(m.tasks[id]) < 3 },
-	},
-	"task:group != g0": {
-		match: func(v View) bool { return v.GroupTasks("g0") == 0 },
-		naive: func(m *naive, id string) bool { return m.groupTasks(id, "g0") == 0 },
-	},
+	"ec2InstanceId =~ .*[02468]": func(m *naive, id string) bool { return (id[len(id)-1]-'0')%2 == 0 },
+	"runningTasksCount < 3":      func(m *naive, id string) bool { return len(m.tasks[id]) < 3 },
+	"task:group != g0":           func(m *naive, id string) bool { return m.groupTasks(id, "g0") == 0 },
 }
+
+func (m *naive) has(id, attribute string) bool {
+	_, ok := m.instances[id].Attributes[attribute]
+	return ok
+}
+
+func (m *naive) value(id, attribute string) string { return m.instances[id].Attributes[attribute] }
 
 // reason is the first check that the instance fails, or "".
 func (m *naive) reason(id string, r *Request) Reason {
@@ -133,7 +129,7 @@ func (m *naive) reason(id string, r *Request) Reason {
 		v, ok := in.Attributes[a.Name]
 		return !ok || !a.AnyValue && v != a.Value
 	})
-	matchesAll := !slices.ContainsFunc(r.MemberOf, func(p Predicate) bool { return !memberOf[p.Text].naive(m, id) })
+	matchesAll := !slices.ContainsFunc(r.MemberOf, func(p Predicate) bool { return !memberOf[p.Text](m, id) })
 	ports := slices.ContainsFunc(r.TCP, func(p uint16) bool { return m.portTaken(id, p, false) }) ||
 		slices.ContainsFunc(r.UDP, func(p uint16) bool { return m.portTaken(id, p, true) })
 	switch {

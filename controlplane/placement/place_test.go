@@ -136,30 +136,32 @@ func TestPlace_AsksAPredicateOncePerInstanceAndTask(t *testing.T) {
 	}
 }
 
-func TestPlace_WhatAPredicateImpliesSparesIt(t *testing.T) {
+func TestPlace_AsksAnExpressionOnlyWhatTheIndexCannotTell(t *testing.T) {
 	f := NewFleet()
 	for i := range 500 {
-		f.PutInstance(host(strconv.Itoa(i), with("rack", strconv.Itoa(i/10))))
+		f.PutInstance(host(strconv.Itoa(i), with("rack", strconv.Itoa(i/10)), with("id", strconv.Itoa(i))))
 	}
-	for name, imply := range map[string]func(*Predicate){
-		"attribute": func(p *Predicate) { p.Implies = []Attribute{{Name: "rack", Value: "7"}} },
-		"condition": func(p *Predicate) {
-			p.Where = []Condition{{Attribute: "rack", Holds: func(value string, _ bool) bool { return value == "7" }}}
-		},
+	f.AddTask("70", Use{Group: "service:log"})
+	f.AddTask("71", Use{Group: "service:log"})
+	for expression, most := range map[string]int{
+		"attribute:rack == 7":       0,
+		"attribute:rack =~ 7":       0,
+		"task:group == service:log": 0,
+		"attribute:rack == 7 && (attribute:rack == 8 || task:group == service:log)":                                               0,
+		"attribute:rack == 7 && (task:group == service:log || attribute:rack == 8)":                                               0,
+		"attribute:rack == 8 && task:group == service:log || attribute:rack == 7 && !attribute:id == 70 || attribute:gone exists": 10,
+		"attribute:rack == 7 && attribute:id =~ '7.'":                                                                             10,
+		"attribute:rack in [6, 7] && !attribute:rack == 6 && task:group != x":                                                     10,
 	} {
-		asked := 0
-		rack := Predicate{Text: "attribute:rack == 7", Match: func(v View) bool {
-			asked++
-			value, _ := v.Attribute("rack")
-			return value == "7"
-		}}
-		imply(&rack)
-		result := Place(f, Request{Count: 1, MemberOf: []Predicate{rack}, Rand: seeded(2)})
+		p, asked := compiled(t, expression), 0
+		match := p.Match
+		p.Match = func(v View) bool { asked++; return match(v) }
+		result := Place(f, Request{Count: 1, MemberOf: []Predicate{p}, Rand: seeded(2)})
 		if got := placedOn(result); len(got) != 1 || got[0][0] != '7' {
-			t.Errorf("%s: placed on %v", name, got)
+			t.Errorf("%s: placed on %v", expression, got)
 		}
-		if asked > 10 {
-			t.Errorf("%s: asked %d times, but only 10 can match", name, asked)
+		if asked > most {
+			t.Errorf("%s: asked %d times, want at most %d", expression, asked, most)
 		}
 	}
 }

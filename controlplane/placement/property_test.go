@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -8,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/longshore/longshore/controlplane/query"
 )
 
 // Draws lean towards what is first or least, so that what makes a task fit comes first:
@@ -65,6 +68,7 @@ func drawNaive(t *rapid.T) *naive {
 	for i := range n {
 		in := kinds[rng.IntN(len(kinds))]
 		in.ID = "i" + strconv.Itoa(i)
+		in.EC2InstanceID = in.ID
 		m.put(in)
 		for _, u := range fills[rng.IntN(len(fills))] {
 			m.add(in.ID, u)
@@ -92,10 +96,10 @@ func drawRequest(t *rapid.T, m *naive) Request {
 		}).Draw(t, "attributes")
 	}
 	if rapid.IntRange(0, 4).Draw(t, "memberOf?") == 4 {
-		text := rapid.SampledFrom([]string{
-			"attribute:zone != b", "attribute:rack exists", "attribute:rack !exists", "runningTasksCount < 3", "task:group != g0",
-		}).Draw(t, "memberOf")
-		r.MemberOf = []Predicate{{Text: text, Match: memberOf[text].match, Implies: memberOf[text].implies, Where: memberOf[text].where}}
+		texts := rapid.SliceOfNDistinct(rapid.SampledFrom(slices.Sorted(maps.Keys(memberOf))), 1, 2, rapid.ID[string]).Draw(t, "memberOf")
+		for _, text := range texts {
+			r.MemberOf = append(r.MemberOf, compiled(t, text))
+		}
 	}
 	if rapid.IntRange(0, 9).Draw(t, "candidates?") == 9 {
 		r.Candidates = rapid.SliceOfN(rapid.SampledFrom(append(m.ids(), "unknown")), 1, 5).Draw(t, "candidates")
@@ -104,6 +108,14 @@ func drawRequest(t *rapid.T, m *naive) Request {
 		r.Rand = rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
 	}
 	return r
+}
+
+func compiled(t interface{ Fatal(...any) }, text string) Predicate {
+	e, err := query.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return MemberOf(e)
 }
 
 // Each task must be on an instance that passes and that no other beats, given the

@@ -1,6 +1,10 @@
 package placement
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+
+	"github.com/longshore/longshore/controlplane/query"
+)
 
 // Request is tasks of one kind to be placed. All amounts are per task and not
 // negative.
@@ -74,20 +78,22 @@ type Predicate struct {
 	Text string
 	// Match must depend on the view alone.
 	Match func(View) bool
-	// Implies and Where are what every instance that matches meets: attributes that
-	// it has, and conditions on the value of an attribute. They keep the expression
-	// from being asked of instances one by one; leaving them out changes nothing but
-	// the cost.
-	Implies []Attribute
-	Where   []Condition
+	// Within is what every instance that matches meets. It keeps the expression from
+	// being asked of instances one by one; leaving it out changes nothing but the cost.
+	//
+	// A condition on an attribute is asked once per value that there is in the fleet,
+	// and once for the lack of the attribute; not at all, and Match is asked instead,
+	// if the instances have too many values for that to save anything.
+	Within query.Narrowing
 }
 
-// Condition is a condition on one attribute. It is asked once per value that there is
-// in the fleet, and once for the lack of the attribute, so that an attribute in which
-// all instances differ is better left to Implies or Match.
-type Condition struct {
-	Attribute string
-	Holds     func(value string, present bool) bool
+// MemberOf is the constraint that the instance matches an expression.
+func MemberOf(e *query.Expression) Predicate {
+	return Predicate{
+		Text:   e.Text(),
+		Match:  func(v View) bool { return e.Match(v.Facts()) },
+		Within: e.Narrow(),
+	}
 }
 
 // Result is what became of a Request.

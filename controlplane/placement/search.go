@@ -16,6 +16,8 @@ type search struct {
 	candidates []uint64
 	// passed are those that are known to pass.
 	passed []uint64
+	// asked are the predicates that the index could not answer as a whole.
+	asked []*Predicate
 	// oneByOne tells that there are checks which only the instance itself can answer.
 	oneByOne bool
 
@@ -39,7 +41,6 @@ func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
 		fleet:      f,
 		candidates: scratch.mask(candidatesMask),
 		passed:     scratch.mask(passedMask),
-		oneByOne:   r.GPUCount > 0 || len(r.MemberOf) > 0,
 		scratch:    scratch,
 	}
 	clear(s.passed)
@@ -47,11 +48,11 @@ func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
 	x := &f.index
 	s.require(r.RequiredAttributes)
 	for i := range r.MemberOf {
-		s.require(r.MemberOf[i].Implies)
-		for _, c := range r.MemberOf[i].Where {
-			s.restrict(c)
+		if p := &r.MemberOf[i]; !s.narrow(&p.Within, strategyMasks) {
+			s.asked = append(s.asked, p)
 		}
 	}
+	s.oneByOne = r.GPUCount > 0 || len(s.asked) > 0
 	for _, p := range hostPorts(r.TCP, r.UDP) {
 		taken, _ := x.ports.Get(p)
 		taken.dropFrom(s.candidates)
@@ -97,22 +98,6 @@ func (s *search) require(attributes []Attribute) {
 	}
 }
 
-// restrict leaves the candidates that meet a condition.
-func (s *search) restrict(c Condition) {
-	meets := s.scratch.mask(strategyMasks)
-	clear(meets)
-	for _, v := range s.fleet.index.valuesOf(c.Attribute) {
-		if c.Holds(v.value, true) {
-			v.slots.addTo(meets, s.candidates)
-		}
-	}
-	if c.Holds("", false) {
-		carriers, _ := s.fleet.index.carriers.Get(c.Attribute)
-		carriers.addRest(meets, s.candidates)
-	}
-	copy(s.candidates, meets)
-}
-
 // passes tells whether a slot takes a task of the request, and remembers it.
 func (s *search) passes(slot int) bool {
 	if !has(s.candidates, slot) || has(s.passed, slot) {
@@ -131,8 +116,8 @@ func (s *search) passesOneByOne(v View) bool {
 	if s.request.GPUCount > v.node.freeGPUs() {
 		return false
 	}
-	for i := range s.request.MemberOf {
-		if !s.request.MemberOf[i].Match(v) {
+	for _, p := range s.asked {
+		if !p.Match(v) {
 			return false
 		}
 	}

@@ -79,6 +79,10 @@ type Output struct {
 	Events []string
 	// WakeAt is when to plan again though nothing has changed; zero for never.
 	WakeAt time.Time
+	// Desired is the number of tasks that the service is to have, AtLeast the number of
+	// healthy ones that the plan keeps, AtMost the number that may be there when one is
+	// started.
+	Desired, AtLeast, AtMost int
 }
 
 // Start asks for tasks of the PRIMARY deployment; no other ever starts any.
@@ -177,7 +181,8 @@ func (p *planner) daemon() bool {
 }
 
 func (p *planner) output() Output {
-	out := Output{Service: p.Service, Start: p.begin, Events: p.events, WakeAt: p.wake}
+	out := Output{Service: p.Service, Start: p.begin, Events: p.events, WakeAt: p.wake,
+		Desired: p.limits.desired, AtLeast: p.limits.least, AtMost: p.limits.most}
 	for _, id := range p.order {
 		out.Tasks = append(out.Tasks, p.changed[id])
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/longshore/longshore/controlplane/launch"
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/rollout"
 	"github.com/longshore/longshore/controlplane/store"
@@ -40,6 +41,9 @@ type Loop struct {
 	blocked map[model.ClusterName]map[model.ServiceName]struct{}
 	// daemons are the DAEMON services, which any change of an instance concerns.
 	daemons map[model.ClusterName]map[model.ServiceName]struct{}
+	// byTasks are the services whose constraints ask for the tasks on an instance: any
+	// task that comes or goes concerns them.
+	byTasks map[model.ClusterName]map[model.ServiceName]struct{}
 }
 
 // workers is how many services are worked on at once. Their time goes into
@@ -49,21 +53,26 @@ const workers = 16
 // New makes the loop and registers it as an observer of the store, which must
 // not run yet.
 func New(cfg Config) *Loop {
-	l := &Loop{
-		cfg:     cfg,
-		queue:   newQueue(),
-		blocked: map[model.ClusterName]map[model.ServiceName]struct{}{},
-		daemons: map[model.ClusterName]map[model.ServiceName]struct{}{},
-		plans: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "longshore_services_plan_seconds", Help: "Time to look after one service once, the commit included.",
-			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
-		}),
-	}
+	l := newLoop(cfg)
 	if cfg.Registry != nil {
 		cfg.Registry.MustRegister(l.plans)
 	}
 	cfg.Store.Observe(l.observe)
 	return l
+}
+
+func newLoop(cfg Config) *Loop {
+	return &Loop{
+		cfg:     cfg,
+		queue:   newQueue(),
+		blocked: map[model.ClusterName]map[model.ServiceName]struct{}{},
+		daemons: map[model.ClusterName]map[model.ServiceName]struct{}{},
+		byTasks: map[model.ClusterName]map[model.ServiceName]struct{}{},
+		plans: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "longshore_services_plan_seconds", Help: "Time to look after one service once, the commit included.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
+		}),
+	}
 }
 
 // Run works until ctx ends or the store does.
@@ -127,6 +136,22 @@ func (l *Loop) taskChanged(old, next *model.Task) {
 	if old != nil && store.TaskLive(old) && (next == nil || !store.TaskLive(next)) {
 		l.markAll(l.blocked, t.Cluster)
 	}
+	if wasLive, isLive := old != nil && store.TaskLive(old), next != nil && store.TaskLive(next); wasLive != isLive {
+		l.markAll(l.byTasks, t.Cluster)
+	}
+}
+
+// watchTasks notes whether a service's constraints depend on the tasks on an instance. The
+// first time it is looked at once more: what changed before was not noticed.
+func (l *Loop) watchTasks(k model.ServiceKey, o *launch.Order) {
+	l.mu.Lock()
+	_, known := l.byTasks[k.Cluster][k.Name]
+	l.mu.Unlock()
+	if known == o.DependsOnTasks() {
+		return
+	}
+	l.note(l.byTasks, k, o.DependsOnTasks())
+	l.queue.mark(k)
 }
 
 func (l *Loop) instanceChanged(view *store.Tables, old, next *model.Instance) {

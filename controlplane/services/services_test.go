@@ -312,3 +312,81 @@ func TestLoop_DividesTasksAmongCapacityProviders(t *testing.T) {
 		t.Errorf("tasks by provider: %v", got)
 	}
 }
+
+// member makes web a service with constraints, and waits for nothing.
+func (w *world) member(scheduling ecs.SchedulingStrategy, desired int32, expression string) {
+	w.update(func(tx *store.Tx) {
+		s := model.Service{Cluster: "c", Name: "web", Status: model.StatusActive, SchedulingStrategy: scheduling, DesiredCount: desired,
+			PlacementConstraints: []ecs.PlacementConstraint{{Type: ecs.PlacementConstraintTypeMemberOf, Expression: expression}}}
+		s.DeploymentConfiguration = ecs.DeploymentConfiguration{MaximumPercent: new(int32(100)), MinimumHealthyPercent: new(int32(0))}
+		s = rollout.Deploy(s, model.NewDeploymentID(), model.DefinitionRef{Family: "f", Revision: 1}, ecs.LaunchTypeEC2, time.Now())
+		tx.PutService(&s)
+	})
+}
+
+// only tells whether exactly the given hosts run a task of web, one each.
+func only(hosts ...model.InstanceID) func(*store.Tables) bool {
+	return func(v *store.Tables) bool {
+		var on []model.InstanceID
+		for task := range v.LiveTasksOfService(key) {
+			on = append(on, task.Instance)
+		}
+		slices.Sort(on)
+		return slices.Equal(on, hosts)
+	}
+}
+
+// guest is a task of another group.
+func guest(id model.TaskID, on model.InstanceID, group string) *model.Task {
+	return &model.Task{ID: id, Cluster: "c", Instance: on, Group: group, Definition: model.DefinitionRef{Family: "f", Revision: 1},
+		DesiredStatus: model.TaskRunning, LastStatus: model.TaskPending, CreatedAt: time.Now()}
+}
+
+func TestLoop_DaemonFollowsTheHostsThatMatchItsConstraints(t *testing.T) {
+	with := func(id model.InstanceID, rack string) *model.Instance {
+		i := host(id, 2048)
+		i.Attributes = []ecs.Attribute{{Name: "rack", Value: &rack}}
+		return i
+	}
+	w := newWorld(t, with("i1", "1"), with("i2", "2"), with("i3", "3"))
+	w.member(ecs.SchedulingStrategyDAEMON, 0, "attribute:rack in [1, 2]")
+	w.await("tasks on the hosts that match", only("i1", "i2"))
+	w.update(func(tx *store.Tx) { tx.PutInstance(with("i3", "1")); tx.PutInstance(with("i1", "9")) })
+	w.await("tasks on the hosts that match now", only("i2", "i3"))
+}
+
+func TestLoop_DaemonFollowsTheTasksThatItsConstraintsNameAndNotItsOwn(t *testing.T) {
+	w := newWorld(t, host("i1", 2048), host("i2", 2048))
+	w.update(func(tx *store.Tx) { tx.PutTask(guest("t1", "i1", "service:batch")) })
+	w.member(ecs.SchedulingStrategyDAEMON, 0, "task:group != service:batch && task:group != service:web")
+	w.await("a task where the other service is not", only("i2"))
+	w.await("the service settled", func(v *store.Tables) bool {
+		s, _ := v.Service(key)
+		return s.Primary().RolloutState == ecs.DeploymentRolloutStateCOMPLETED
+	})
+	first := slices.Collect(w.store.View().LiveTasksOfService(key))[0].ID
+	w.update(func(tx *store.Tx) {
+		gone, _ := tx.Task("c", "t1")
+		next := *gone
+		next.LastStatus, next.DesiredStatus = model.TaskStopped, model.TaskStopped
+		tx.PutTask(&next)
+	})
+	w.await("a task on the host that it left", only("i1", "i2"))
+	w.update(func(tx *store.Tx) { tx.PutTask(guest("t2", "i1", "service:batch")) })
+	w.await("none where it came back", only("i2"))
+	if now := slices.Collect(w.store.View().LiveTasksOfService(key))[0].ID; now != first {
+		t.Errorf("the task on i2 was replaced: %s, then %s", first, now)
+	}
+}
+
+func TestLoop_TriesAgainWhenTheGroupThatItWantsIsThere(t *testing.T) {
+	w := newWorld(t, host("i1", 2048), host("i2", 2048))
+	w.member(ecs.SchedulingStrategyREPLICA, 1, "task:group == service:cache")
+	w.await("no host matches", func(*store.Tables) bool {
+		return slices.ContainsFunc(w.events(), func(e string) bool {
+			return strings.Contains(e, `encountered error "MemberOf placement constraint unsatisfied."`)
+		})
+	})
+	w.update(func(tx *store.Tx) { tx.PutTask(guest("t1", "i2", "service:cache")) })
+	w.await("a task beside the group", only("i2"))
+}

@@ -31,9 +31,13 @@ func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (wakeAt time.Time
 	service, ok := view.Service(key)
 	if !ok || !store.ServiceLive(service) {
 		l.note(l.blocked, key, false)
+		l.note(l.byTasks, key, false)
 		return time.Time{}, nil
 	}
-	in := l.input(view, service, now)
+	in, err := l.input(view, service, now)
+	if err != nil {
+		return time.Time{}, err
+	}
 	out := rollout.Plan(in)
 	if out.Service == service && len(out.Tasks)+len(out.Events)+out.Start.Count+len(out.Starts) == 0 {
 		return out.WakeAt, nil
@@ -51,7 +55,7 @@ func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (wakeAt time.Time
 	return out.WakeAt, err
 }
 
-func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) rollout.Input {
+func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) (rollout.Input, error) {
 	in := rollout.Input{
 		Now:            now,
 		Service:        s,
@@ -61,10 +65,11 @@ func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) rollou
 		NextDeployment: model.NewDeploymentID(),
 		Settings:       l.cfg.Settings,
 	}
+	var err error
 	if isDaemon(s) {
-		in.Eligible = eligible(view, s)
+		in.Eligible, err = l.eligible(view, s)
 	}
-	return in
+	return in, err
 }
 
 func healthChecked(view *store.Tables, ref model.DefinitionRef) bool {
@@ -76,26 +81,40 @@ func healthChecked(view *store.Tables, ref model.DefinitionRef) bool {
 
 // eligible lists the instances that a DAEMON service belongs on: those that may
 // take its tasks, whether or not they have the room.
-func eligible(view *store.Tables, s *model.Service) []model.InstanceID {
+func (l *Loop) eligible(view *store.Tables, s *model.Service) ([]model.InstanceID, error) {
 	def, ok := view.Definition(s.Primary().Definition)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	order, err := launch.ForService(s, def)
 	if err != nil {
-		return nil
+		return nil, err
 	}
+	l.watchTasks(s.Key(), order)
 	request := order.Request(1, nil)
 	// Whether there is room is no question here: a task that is there takes it.
 	request.CPU, request.MemoryMiB, request.TCP, request.UDP, request.DistinctInstance = 0, 0, nil, nil, false
 	fleet := view.Fleet(s.Cluster)
+	if order.DependsOnTasks() {
+		fleet = withoutTasksOf(fleet, view, s)
+	}
 	var out []model.InstanceID
 	for i := range view.LiveInstances(s.Cluster, "") {
 		if _, fits := placement.Explain(fleet, request, string(i.ID)); fits {
 			out = append(out, i.ID)
 		}
 	}
-	return out
+	return out, nil
+}
+
+// withoutTasksOf is the fleet as it would be without a service's own tasks: they must not
+// decide whether they may be there, or each would come and go for ever.
+func withoutTasksOf(fleet *placement.Fleet, view *store.Tables, s *model.Service) *placement.Fleet {
+	fleet = fleet.Clone()
+	for t := range view.LiveTasksOfService(s.Key()) {
+		fleet.RemoveTask(string(t.Instance), placement.Use{Group: t.Group})
+	}
+	return fleet
 }
 
 // apply writes a plan, unless what it rests on has changed.
@@ -131,7 +150,7 @@ func (l *Loop) startAll(tx *store.Tx, out rollout.Output, now time.Time) (*model
 		if err != nil {
 			return nil, nil, err
 		}
-		started, miss := start(tx, order, out.Start, now)
+		started, miss := l.start(tx, order, out.Start, now)
 		var more []string
 		service, more = rollout.Placed(service, started, miss)
 		events, missed = append(events, more...), miss != nil
@@ -147,7 +166,7 @@ func (l *Loop) startAll(tx *store.Tx, out rollout.Output, now time.Time) (*model
 		if err != nil {
 			return nil, nil, err
 		}
-		started, miss := start(tx, order, rollout.Start{Count: want.Count}, now)
+		started, miss := l.start(tx, order, rollout.Start{Count: want.Count}, now)
 		var more []string
 		service, more = rollout.PlacedSet(service, want.Set, started, miss)
 		events, missed = append(events, more...), missed || miss != nil
@@ -168,7 +187,8 @@ func orderFor(tx *store.Tx, s *model.Service, ref model.DefinitionRef, order fun
 }
 
 // start places tasks and makes their records, and says why one found no place.
-func start(tx *store.Tx, order *launch.Order, want rollout.Start, now time.Time) ([]model.TaskID, *rollout.Miss) {
+func (l *Loop) start(tx *store.Tx, order *launch.Order, want rollout.Start, now time.Time) ([]model.TaskID, *rollout.Miss) {
+	l.watchTasks(model.ServiceKey{Cluster: order.Cluster, Name: order.Service}, order)
 	source := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	var started []model.TaskID
 	var miss *rollout.Miss

@@ -141,6 +141,12 @@ func Placeable(i *model.Instance) placement.Instance {
 		Attributes: make(map[string]string, len(i.Attributes)),
 		Connected:  i.AgentConnected,
 		Status:     placement.Active,
+
+		EC2InstanceID: i.EC2InstanceID,
+		RegisteredAt:  i.RegisteredAt,
+	}
+	if i.VersionInfo != nil {
+		p.AgentVersion = i.VersionInfo.AgentVersion
 	}
 	if i.Status != model.StatusActive {
 		p.Status = placement.Draining

@@ -40,7 +40,7 @@ var drivers = []struct {
 // pure packages decide and do nothing. Each imports the standard library but
 // for what pureForbids, and what is named here.
 var pure = map[string][]string{
-	"controlplane/placement": {"MODULE/proto", "MODULE/controlplane/model", "github.com/tidwall/btree"},
+	"controlplane/placement": {"MODULE/proto", "MODULE/controlplane/model", "MODULE/controlplane/query", "github.com/tidwall/btree"},
 	"controlplane/query":     {"MODULE/proto", "MODULE/controlplane/model"},
 	"controlplane/rollout":   {"MODULE/proto", "MODULE/controlplane/model"},
 	"agent/lifecycle":        {"MODULE/proto", "MODULE/agent/runtime"},

@@ -1,0 +1,171 @@
+package services
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/longshore/longshore/controlplane/launch"
+	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/placement"
+	"github.com/longshore/longshore/controlplane/rollout"
+	"github.com/longshore/longshore/controlplane/store"
+	"github.com/longshore/longshore/proto/ecs"
+)
+
+// Preview is what the loop would do about a service.
+type Preview struct {
+	// Desired, AtLeast and AtMost are the limits of the first step; see rollout.Output.
+	Desired, AtLeast, AtMost int
+	Steps                    []Step
+	// Settled tells that nothing is left to do after the last step.
+	Settled bool
+}
+
+// Step is one transaction of the loop.
+type Step struct {
+	At      time.Time
+	Started []*model.Task
+	Stopped []*model.Task // with the reason of their end
+	Events  []string
+	// Failures say why no instance takes a further task, if one found no place.
+	Failures []placement.Failure
+}
+
+const (
+	maxPreviewSteps  = 10  // that do something
+	maxPreviewRounds = 100 // those included that wait
+)
+
+// Look makes a preview of the first steps in a transaction that must be taken back, by
+// the same code as the loop. Between the steps it makes come true what is hoped for: tasks
+// that were started run and are healthy, those that were stopped have ended, and time
+// passes to when the loop would look again.
+func Look(tx *store.Tx, key model.ServiceKey, settings rollout.Settings, now time.Time) (Preview, error) {
+	l := newLoop(Config{Settings: settings})
+	var p Preview
+	for round := range maxPreviewRounds {
+		service, ok := tx.Service(key)
+		if !ok || !store.ServiceLive(service) {
+			p.Settled = true
+			return p, nil
+		}
+		in, err := l.input(tx.Tables, service, now)
+		if err != nil {
+			return p, err
+		}
+		out := rollout.Plan(in)
+		if round == 0 {
+			p.Desired, p.AtLeast, p.AtMost = out.Desired, out.AtLeast, out.AtMost
+		}
+		step, err := l.look(tx, service, out, now)
+		if err != nil {
+			return p, err
+		}
+		if len(step.Started)+len(step.Stopped)+len(step.Events) > 0 {
+			p.Steps = append(p.Steps, step)
+		}
+		came := comeTrue(tx, in, now)
+		switch {
+		case len(step.Failures) > 0 || len(p.Steps) == maxPreviewSteps:
+			return p, nil
+		case out.Service == service && len(out.Tasks)+out.Start.Count == 0 && !came:
+			if out.WakeAt.IsZero() {
+				p.Settled = true
+				return p, nil
+			}
+			now = out.WakeAt
+		}
+	}
+	return p, nil
+}
+
+// look applies a plan as the loop does, and says what it did.
+func (l *Loop) look(tx *store.Tx, planned *model.Service, out rollout.Output, now time.Time) (Step, error) {
+	step := Step{At: now}
+	before := map[model.TaskID]*model.Task{}
+	for _, t := range out.Tasks {
+		have, _ := tx.Task(t.Cluster, t.ID)
+		before[t.ID] = have
+		if t.DesiredStatus == model.TaskStopped && have != nil && have.DesiredStatus != model.TaskStopped {
+			step.Stopped = append(step.Stopped, t)
+		}
+	}
+	there := map[model.TaskID]bool{}
+	for t := range tx.LiveTasksOfService(planned.Key()) {
+		there[t.ID] = true
+	}
+	if err := l.apply(tx, planned, before, out, now); err != nil {
+		return step, err
+	}
+	after, _ := tx.Service(planned.Key())
+	for t := range tx.LiveTasksOfService(planned.Key()) {
+		if !there[t.ID] {
+			step.Started = append(step.Started, t)
+		}
+	}
+	for e := range tx.Events(planned.Key()) {
+		// An event that names a task of this preview names what will never be.
+		fiction := slices.ContainsFunc(step.Started, func(t *model.Task) bool { return strings.Contains(e.Message, string(t.ID)) })
+		if e.Sequence > planned.LastEvent && !fiction {
+			step.Events = append(step.Events, e.Message)
+		}
+	}
+	if len(step.Started) == out.Start.Count {
+		return step, nil
+	}
+	var err error
+	step.Failures, err = passedOver(tx, after, out.Start, len(step.Started))
+	return step, err
+}
+
+// passedOver says of each instance why it takes no further task of a service.
+func passedOver(tx *store.Tx, s *model.Service, want rollout.Start, started int) ([]placement.Failure, error) {
+	def, ok := tx.Definition(s.Primary().Definition)
+	if !ok {
+		return nil, errors.New("the task definition " + s.Primary().Definition.String() + " is not in the store")
+	}
+	order, err := launch.ForService(s, def)
+	if err != nil {
+		return nil, err
+	}
+	failures := map[string]placement.Failure{}
+	for _, portion := range order.Portions(want.Count-started, byProvider(tx, order), tx.PoolOfProvider) {
+		for _, f := range portion.PlaceOn(tx.Fleet(s.Cluster), want.Instances, nil).Failures {
+			failures[f.InstanceID] = f
+		}
+	}
+	out := make([]placement.Failure, 0, len(failures))
+	for _, id := range slices.Sorted(maps.Keys(failures)) {
+		out = append(out, failures[id])
+	}
+	return out, nil
+}
+
+// comeTrue makes the tasks of a service what they are wanted to be, where there is an agent
+// to do it, and tells whether that changed any.
+func comeTrue(tx *store.Tx, in rollout.Input, now time.Time) bool {
+	changed := false
+	for _, t := range slices.Collect(tx.LiveTasksOfService(in.Service.Key())) {
+		if i, ok := in.Instance(t.Instance); !ok || !i.AgentConnected {
+			continue
+		}
+		report := model.TaskReport{Status: model.TaskRunning}
+		if t.DesiredStatus == model.TaskStopped {
+			report.Status = model.TaskStopped
+		}
+		next, changes := t.Reported(report, now)
+		if next.LastStatus == model.TaskRunning && in.HealthChecked(t.Definition) && next.HealthStatus == ecs.HealthStatusUNKNOWN {
+			healthy := *next
+			healthy.HealthStatus, changes = ecs.HealthStatusHEALTHY, true
+			next = &healthy
+		}
+		if changes {
+			tx.PutTask(next)
+			changed = true
+		}
+	}
+	return changed
+}
