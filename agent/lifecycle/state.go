@@ -81,6 +81,7 @@ type Container struct {
 	StartedAt, FinishedAt time.Time
 	Health                string // the engine's word
 	Ports                 []runtime.PortBinding
+	Address, MAC          string // of its own interface, if it has one
 }
 
 // Activity is what is being done to a container, or to a task's volumes.
@@ -104,7 +105,7 @@ type State struct {
 	Verdict    Verdict
 	Containers []Container // as Task.Units
 
-	Volumes      Activity
+	Setup        Activity // what is being done to volumes and groups
 	VolumesReady bool
 	VolumesGone  bool
 	Fault        string // why the task as a whole cannot run
@@ -126,7 +127,8 @@ func NewState(t Task, known Status, found []runtime.Container, now time.Time) St
 		if c.Phase == Absent && known == Running {
 			c.lose(t.Units[i].Name, now)
 		}
-		s.VolumesReady = s.VolumesReady || c.Phase >= Created && t.Units[i].OwnVolumes
+		// Groups, unlike volumes, go with a reboot of the host.
+		s.VolumesReady = s.VolumesReady || c.Phase >= Created && t.Units[i].NeedsSetup && len(t.Groups) == 0
 	}
 	return s
 }
@@ -155,7 +157,7 @@ func (s *State) Doubt(i int) {
 // Refresh is called when the engine was out of reach and is back: what was put
 // off is tried now, and what the engine did not list has to be looked at.
 func (s *State) Refresh(t Task, listed []runtime.Container, now time.Time) {
-	s.Volumes.RetryAt = time.Time{}
+	s.Setup.RetryAt = time.Time{}
 	seen := make(map[int]bool, len(listed))
 	for _, rc := range listed {
 		seen[t.find(rc)] = true
@@ -208,6 +210,7 @@ func (c *Container) observe(rc runtime.Container, now time.Time) {
 	case runtime.Running:
 		c.Phase = Started
 		c.StartedAt, c.Health, c.Ports = rc.StartedAt, rc.Health, rc.Ports
+		c.Address, c.MAC = rc.IPAddress, rc.MACAddress
 	case runtime.Exited:
 		c.exit(rc, now)
 	}
