@@ -18,11 +18,14 @@ type Group struct {
 // GroupName is the name of a task's group: the id of the container instance, so
 // that agents on one host tell theirs apart, and that of the task.
 func GroupName(instanceARN, taskARN string) string {
-	return GroupOwner(instanceARN) + "/" + groupPart(taskARN)
+	return strings.TrimSuffix(GroupOwner(instanceARN), "_") + GroupSuffix(taskARN)
 }
 
-// GroupOwner is the first part of the names of an instance's groups.
-func GroupOwner(instanceARN string) string { return groupPart(instanceARN) }
+// GroupSuffix is what the names of a task's groups end with.
+func GroupSuffix(taskARN string) string { return "_" + groupPart(taskARN) }
+
+// GroupOwner is what the names of an instance's groups begin with.
+func GroupOwner(instanceARN string) string { return groupPart(instanceARN) + "_" }
 
 // groupPart is the id at the end of an ARN. A hyphen has a meaning in the names
 // of slices.

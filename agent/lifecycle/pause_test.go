@@ -193,7 +193,7 @@ func TestCompile_ASizeMakesAGroup(t *testing.T) {
 	d := task(container("a", func(c *ecs.ContainerDefinition) { c.Cpu = 100 }), container("b", func(c *ecs.ContainerDefinition) { c.Memory = ptr[int32](16) }))
 	d.Memory = "512"
 	got := compile(t, onHost(d))
-	want := lifecycle.Group{Name: "arn:instance/0123", Shares: 102, MemoryBytes: 512 << 20}
+	want := lifecycle.Group{Name: "arn:instance_0123", Shares: 102, MemoryBytes: 512 << 20}
 	if len(got.Groups) != 1 || got.Groups[0] != want {
 		t.Errorf("groups %+v, want %+v", got.Groups, want)
 	}
