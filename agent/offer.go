@@ -34,6 +34,7 @@ const (
 const (
 	attributeSubnet     = "longshore.subnet."
 	attributeFileSystem = "longshore.efs."
+	attributeAnySubnet  = "longshore.any-subnet"
 	attributeFargate    = "longshore.fargate"
 )
 
@@ -112,6 +113,9 @@ func (o *offer) attributes(fargate bool) map[string]string {
 	all := map[string]string{}
 	if o.pauses {
 		all["ecs.capability.pid-ipc-namespace-sharing"] = ""
+	}
+	if _, offered := o.Networks[lifecycle.DefaultSubnet]; offered && o.AnySubnet {
+		all[attributeAnySubnet] = ""
 	}
 	for subnet := range o.Networks {
 		all["ecs.capability.task-eni"] = ""

@@ -262,10 +262,7 @@ func TestRegisterTaskDefinition_RefusesByNameWhatIsValidAndNotSupportedYet(t *te
 	awslogs := logsTo(types.LogDriverAwslogs, "awslogs-group", "awslogs-region", "awslogs-stream-prefix")
 	unsupported := func(what string) string { return "Longshore does not support " + what + " yet." }
 	f.wantRefusals(t, map[string]definitionCase{
-		"Fargate": {both(onFargate, withRole, of(awslogs)), unsupported("networkMode awsvpc of a task definition, requiresCompatibilities FARGATE of a task definition, " +
-			"cpu of a task definition, memory of a task definition, logConfiguration of container 'main'")},
-		"containers without memory of their own": {both(sized(".5 vcpu", "1 GB"), of(func(c *types.ContainerDefinition) { c.Memory = nil })),
-			unsupported("cpu of a task definition, memory of a task definition")},
+		"Fargate": {both(onFargate, withRole, of(awslogs)), unsupported("logConfiguration of container 'main'")},
 		"a proxy": {func(in *registering) {
 			in.NetworkMode = types.NetworkModeAwsvpc
 			in.ProxyConfiguration = &types.ProxyConfiguration{ContainerName: aws.String("main")}
@@ -281,8 +278,7 @@ func TestRegisterTaskDefinition_RefusesByNameWhatIsValidAndNotSupportedYet(t *te
 		"capabilities":       {linux(types.LinuxParameters{Capabilities: &types.KernelCapabilities{Add: []string{"SYS_PTRACE"}}}), unsupported("linuxParameters.capabilities of container 'main'")},
 		"a tmpfs":            {linux(types.LinuxParameters{Tmpfs: []types.Tmpfs{{ContainerPath: aws.String("/t"), Size: 1, MountOptions: []string{"ro", "mode=755"}}}}), unsupported("linuxParameters.tmpfs of container 'main'")},
 		"two port ranges":    {maps(types.PortMapping{ContainerPortRange: aws.String("1-2")}, types.PortMapping{ContainerPortRange: aws.String("3-4")}), unsupported("portMappings.containerPortRange of container 'main'")},
-		"a shared volume":    {volume(types.Volume{DockerVolumeConfiguration: &types.DockerVolumeConfiguration{Scope: types.ScopeShared, Autoprovision: aws.Bool(true)}}), unsupported("dockerVolumeConfiguration of volume 'v'")},
-		"EFS":                {volume(types.Volume{EfsVolumeConfiguration: &types.EFSVolumeConfiguration{FileSystemId: aws.String("fs-1"), TransitEncryption: types.EFSTransitEncryptionEnabled, TransitEncryptionPort: aws.Int32(2049), AuthorizationConfig: &types.EFSAuthorizationConfig{AccessPointId: aws.String("p"), Iam: types.EFSAuthorizationConfigIAMEnabled}, RootDirectory: aws.String("/")}}), unsupported("efsVolumeConfiguration of volume 'v'")},
+		"EFS":                {volume(types.Volume{EfsVolumeConfiguration: &types.EFSVolumeConfiguration{FileSystemId: aws.String("fs-1"), TransitEncryption: types.EFSTransitEncryptionEnabled, TransitEncryptionPort: aws.Int32(2049), AuthorizationConfig: &types.EFSAuthorizationConfig{AccessPointId: aws.String("p"), Iam: types.EFSAuthorizationConfigIAMEnabled}, RootDirectory: aws.String("/")}}), unsupported("efsVolumeConfiguration.transitEncryption ENABLED of volume 'v', efsVolumeConfiguration.transitEncryptionPort of volume 'v', efsVolumeConfiguration.authorizationConfig of volume 'v'")},
 		"a volume at launch": {volume(types.Volume{ConfiguredAtLaunch: aws.Bool(true)}), unsupported("configuredAtLaunch of volume 'v'")},
 		"an environment file": {of(func(c *types.ContainerDefinition) {
 			c.EnvironmentFiles = []types.EnvironmentFile{{Type: "s3", Value: aws.String("arn:aws:s3:::b/k.env")}}
@@ -296,7 +292,6 @@ func TestRegisterTaskDefinition_RefusesByNameWhatIsValidAndNotSupportedYet(t *te
 		"a placement constraint": {func(in *registering) {
 			in.PlacementConstraints = []types.TaskDefinitionPlacementConstraint{{Type: "memberOf", Expression: aws.String("attribute:a exists")}}
 		}, unsupported("placementConstraints of a task definition")},
-		"namespaces": {func(in *registering) { in.PidMode, in.IpcMode = types.PidModeHost, types.IpcModeNone }, unsupported("pidMode of a task definition, ipcMode of a task definition")},
 	})
 }
 

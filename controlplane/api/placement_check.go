@@ -59,20 +59,3 @@ func checkLaunchType(asked ecs.LaunchType, d *ecs.TaskDefinition) (ecs.LaunchTyp
 	}
 	return "", refused("Task definition does not support launch_type %s.", asked)
 }
-
-// checkNetwork refuses a network configuration for definitions that take none,
-// which is all that there can be as long as awsvpc is refused.
-func checkNetwork(n *ecs.NetworkConfiguration) error {
-	if n != nil {
-		return invalid("Network Configuration is not valid for the given networkMode of this task definition.")
-	}
-	return nil
-}
-
-// checkPlatformVersion refuses what only FARGATE tasks have.
-func checkPlatformVersion(version string) error {
-	if version != "" {
-		return invalid("The platform version must be null when specifying an EC2 or EXTERNAL launch type.")
-	}
-	return nil
-}

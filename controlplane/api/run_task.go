@@ -61,12 +61,19 @@ func (h *Handler) runTask(ctx context.Context, in *ecs.RunTaskRequest) (*ecs.Run
 		order, err := h.standaloneOrder(tx, c, in.TaskDefinition, standalone{
 			capacity: capacity{in.LaunchType, in.CapacityProviderStrategy}, group: in.Group, startedBy: in.StartedBy, overrides: in.Overrides,
 			tags: in.Tags, propagate: in.PropagateTags, managed: in.EnableECSManagedTags,
+			network: in.NetworkConfiguration, platformVersion: in.PlatformVersion,
 		})
 		if err != nil {
 			return err
 		}
+		if err := checkFargate(order.LaunchType, in.PlacementConstraints, in.PlacementStrategy); err != nil {
+			return err
+		}
 		order.ClientToken, order.RequestHash = in.ClientToken, hash
-		order.Constraints, order.Strategies = in.PlacementConstraints, strategies
+		order.Constraints = in.PlacementConstraints
+		if order.LaunchType != ecs.LaunchTypeFARGATE {
+			order.Strategies = strategies
+		}
 		return l.place(tx, order, count, h.Clock())
 	})
 	if err != nil {
@@ -115,9 +122,6 @@ func (h *Handler) checkRunTask(in *ecs.RunTaskRequest) (int, error) {
 		return 0, err
 	}
 	if err := checkCapacity(in.CapacityProviderStrategy, in.LaunchType); err != nil {
-		return 0, err
-	}
-	if err := checkPlatformVersion(in.PlatformVersion); err != nil {
 		return 0, err
 	}
 	if err := checkNetwork(in.NetworkConfiguration); err != nil {
@@ -205,6 +209,8 @@ type standalone struct {
 	tags             []ecs.Tag
 	propagate        ecs.PropagateTags
 	managed          bool
+	network          *ecs.NetworkConfiguration
+	platformVersion  string
 }
 
 func (h *Handler) standaloneOrder(tx *store.Tx, c *model.Cluster, definition string, r standalone) (*launch.Order, error) {
@@ -216,7 +222,14 @@ func (h *Handler) standaloneOrder(tx *store.Tx, c *model.Cluster, definition str
 	if err != nil {
 		return nil, err
 	}
-	if err := checkOverrides(r.overrides, &d.Shape); err != nil {
+	l := from.launchTypeOfTasks()
+	if err := checkPlatformVersion(r.platformVersion, l); err != nil {
+		return nil, err
+	}
+	if r.overrides, err = checkOverrides(r.overrides, &d.Shape, l); err != nil {
+		return nil, err
+	}
+	if err := checkNetworkOf(tx.Tables, c.Name, r.network, &d.Shape, l); err != nil {
 		return nil, err
 	}
 	if r.group == "" {
@@ -226,11 +239,16 @@ func (h *Handler) standaloneOrder(tx *store.Tx, c *model.Cluster, definition str
 	if r.propagate == ecs.PropagateTagsTASKDEFINITION {
 		propagated = d.Tags
 	}
-	return &launch.Order{
-		Cluster: c.Name, Definition: d, LaunchType: from.launchTypeOfTasks(), CapacityStrategy: from.strategy,
-		Group: r.group, StartedBy: r.startedBy,
+	order := &launch.Order{
+		Cluster: c.Name, Definition: d, LaunchType: l, CapacityStrategy: from.strategy,
+		Group: r.group, StartedBy: r.startedBy, Network: model.Awsvpc(r.network), PlatformVersion: r.platformVersion,
 		Overrides: r.overrides, Tags: launch.StandaloneTaskTags(c.Name, r.tags, propagated, r.managed),
-	}, nil
+	}
+	if l == ecs.LaunchTypeFARGATE {
+		order.Strategies = launch.FargateStrategies()
+	}
+	order.Locate(func(attribute string) bool { return tx.AttributeOffered(c.Name, attribute) })
+	return order, nil
 }
 
 // startTask starts one task on each of the given instances that has room for it.
@@ -259,7 +277,7 @@ func (h *Handler) startTask(ctx context.Context, in *ecs.StartTaskRequest) (*ecs
 		order, err := h.standaloneOrder(tx, c, in.TaskDefinition, standalone{
 			capacity: capacity{launchType: ecs.LaunchTypeEC2}, // the instances are given
 			group:    in.Group, startedBy: in.StartedBy, overrides: in.Overrides,
-			tags: in.Tags, propagate: in.PropagateTags, managed: in.EnableECSManagedTags,
+			tags: in.Tags, propagate: in.PropagateTags, managed: in.EnableECSManagedTags, network: in.NetworkConfiguration,
 		})
 		if err != nil {
 			return err

@@ -96,7 +96,7 @@ func checkNewService(in *ecs.CreateServiceRequest) error {
 		return err
 	}
 	return checkSharedOfService(sharedOfService{
-		in.AvailabilityZoneRebalancing, in.CapacityProviderStrategy, in.LaunchType, in.PlatformVersion,
+		in.AvailabilityZoneRebalancing, in.CapacityProviderStrategy, in.LaunchType,
 		in.NetworkConfiguration, in.DeploymentController, in.PlacementConstraints, in.PlacementStrategy,
 	})
 }
@@ -121,21 +121,20 @@ func checkServiceUpdate(in *ecs.UpdateServiceRequest) error {
 		return err
 	}
 	return checkSharedOfService(sharedOfService{
-		in.AvailabilityZoneRebalancing, in.CapacityProviderStrategy, "", in.PlatformVersion,
+		in.AvailabilityZoneRebalancing, in.CapacityProviderStrategy, "",
 		in.NetworkConfiguration, in.DeploymentController, in.PlacementConstraints, in.PlacementStrategy,
 	})
 }
 
 // sharedOfService is what CreateService and UpdateService have in common.
 type sharedOfService struct {
-	rebalancing     ecs.AvailabilityZoneRebalancing
-	capacity        []ecs.CapacityProviderStrategyItem
-	launchType      ecs.LaunchType
-	platformVersion string
-	network         *ecs.NetworkConfiguration
-	controller      *ecs.DeploymentController
-	constraints     []ecs.PlacementConstraint
-	strategies      []ecs.PlacementStrategy
+	rebalancing ecs.AvailabilityZoneRebalancing
+	capacity    []ecs.CapacityProviderStrategyItem
+	launchType  ecs.LaunchType
+	network     *ecs.NetworkConfiguration
+	controller  *ecs.DeploymentController
+	constraints []ecs.PlacementConstraint
+	strategies  []ecs.PlacementStrategy
 }
 
 func checkSharedOfService(s sharedOfService) error {
@@ -146,9 +145,6 @@ func checkSharedOfService(s sharedOfService) error {
 		return unsupported("the deployment controller " + string(s.controller.Type))
 	}
 	if err := checkCapacity(s.capacity, s.launchType); err != nil {
-		return err
-	}
-	if err := checkPlatformVersion(s.platformVersion); err != nil {
 		return err
 	}
 	if err := checkNetwork(s.network); err != nil {

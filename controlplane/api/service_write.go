@@ -70,6 +70,9 @@ func (h *Handler) begin(tx *store.Tx, c *model.Cluster, s *model.Service, in *ec
 		return err
 	}
 	s.LaunchType, s.CapacityProviderStrategy = from.launchType, from.strategy
+	if err := setNetwork(tx.Tables, s, in.NetworkConfiguration, in.PlatformVersion, &d.Shape); err != nil {
+		return err
+	}
 	s.CreatedAt = h.Clock()
 	s.Deployments = []model.Deployment{newDeployment(s, d.Ref, s.CreatedAt)}
 	tx.PutService(s)
@@ -86,6 +89,8 @@ func newDeployment(s *model.Service, ref model.DefinitionRef, now time.Time) mod
 		LaunchType: s.LaunchType,
 
 		CapacityProviderStrategy: s.CapacityProviderStrategy,
+		NetworkConfiguration:     s.NetworkConfiguration,
+		PlatformVersion:          s.PlatformVersion,
 
 		DesiredCount:       s.DesiredCount,
 		CreatedAt:          now,
@@ -175,17 +180,21 @@ func (h *Handler) applyRollout(t *store.Tables, s *model.Service, in *ecs.Update
 		if err != nil {
 			return err
 		}
-		if _, err := checkLaunchType(s.LaunchType, &d.Shape); err != nil {
+		if _, err := checkLaunchType(launchTypeOfService(s), &d.Shape); err != nil {
 			return err
 		}
 		ref = d.Ref
+	}
+	moved, err := h.applyNetwork(t, s, in, ref)
+	if err != nil {
+		return err
 	}
 	now := h.Clock()
 	if in.DesiredCount != nil && *in.DesiredCount != s.DesiredCount {
 		s.DesiredCount = *in.DesiredCount
 		s.Primary().DesiredCount, s.Primary().UpdatedAt = s.DesiredCount, now
 	}
-	if ref == s.Primary().Definition && !in.ForceNewDeployment {
+	if ref == s.Primary().Definition && !in.ForceNewDeployment && !moved {
 		return nil
 	}
 	s.Primary().Status, s.Primary().UpdatedAt = model.DeploymentActive, now

@@ -38,6 +38,10 @@ type Order struct {
 	pool             string             // of that provider
 	Tags             []ecs.Tag
 
+	Network         *ecs.AwsVpcConfiguration // of tasks in awsvpc mode; see Locate
+	subnets         []string                 // one of these attributes is needed
+	PlatformVersion string                   // of the launch type FARGATE
+
 	Constraints []ecs.PlacementConstraint
 	Strategies  []placement.Strategy // none: at random
 }
@@ -55,8 +59,8 @@ func ForService(s *model.Service, d *model.Definition) (*Order, error) {
 	}
 	primary := s.Primary()
 	launchType := primary.LaunchType
-	if launchType == "" {
-		launchType = ecs.LaunchTypeEC2 // a strategy stands in its place, of pools of hosts
+	if launchType == "" { // a strategy stands in its place
+		launchType = LaunchTypeOf(primary.CapacityProviderStrategy)
 	}
 	return &Order{
 		Cluster:    s.Cluster,
@@ -72,6 +76,9 @@ func ForService(s *model.Service, d *model.Definition) (*Order, error) {
 		Tags:        ServiceTaskTags(s, d),
 		Constraints: s.PlacementConstraints,
 		Strategies:  strategies,
+
+		Network:         model.Awsvpc(primary.NetworkConfiguration),
+		PlatformVersion: primary.PlatformVersion,
 	}, nil
 }
 
@@ -89,13 +96,14 @@ func (o *Order) Request(count int, source *rand.Rand) placement.Request {
 		Strategies:         o.Strategies,
 		Rand:               source,
 	}
+	o.requireOffers(&request)
 	for _, c := range o.Constraints {
 		if c.Type == ecs.PlacementConstraintTypeDistinctInstance {
 			request.DistinctInstance = true
 		}
 	}
 	switch {
-	case o.CapacityProvider == "":
+	case o.CapacityProvider == "", o.CapacityProvider.Reserved():
 	case o.pool == "":
 		request.Candidates = []string{} // a provider that has no hosts
 	default:
@@ -152,6 +160,13 @@ func (o *Order) Task(id model.TaskID, instance model.InstanceID, now time.Time) 
 		Tags:             o.Tags,
 		CreatedAt:        now,
 		Containers:       make([]model.Container, len(shape.ContainerDefinitions)),
+	}
+	if shape.NetworkMode == ecs.NetworkModeAwsvpc {
+		t.LastStatus, t.Network = model.TaskProvisioning, o.Network
+		t.Attachments = []model.Attachment{model.NewAttachment(id, t.Subnets())}
+	}
+	if o.LaunchType == ecs.LaunchTypeFARGATE {
+		t.PlatformVersion = FargatePlatform
 	}
 	for i, c := range shape.ContainerDefinitions {
 		t.Containers[i] = model.Container{

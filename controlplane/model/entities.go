@@ -81,6 +81,8 @@ type Service struct {
 	Tags                    []ecs.Tag                   `json:",omitzero"`
 
 	CapacityProviderStrategy []ecs.CapacityProviderStrategyItem `json:",omitzero"` // empty with a launch type
+	NetworkConfiguration     *ecs.NetworkConfiguration          `json:",omitzero"` // with the network mode awsvpc
+	PlatformVersion          string                             `json:",omitzero"` // with the launch type FARGATE
 
 	// Deployments are newest first; the first is PRIMARY, the others are ACTIVE
 	// until their tasks are gone, and then they are dropped.
@@ -121,6 +123,8 @@ type Deployment struct {
 	FailedTasks        int32                      `json:",omitzero"`
 
 	CapacityProviderStrategy []ecs.CapacityProviderStrategyItem `json:",omitzero"` // instead of LaunchType
+	NetworkConfiguration     *ecs.NetworkConfiguration          `json:",omitzero"`
+	PlatformVersion          string                             `json:",omitzero"`
 }
 
 // Deployment statuses.
@@ -178,6 +182,12 @@ type Task struct {
 	EnableExecuteCommand bool `json:",omitzero"`
 	// ProtectedUntil is when the protection from scaling and deployments ends.
 	ProtectedUntil time.Time `json:",omitzero"`
+
+	// Network and Attachments are of a task that has an interface of its own.
+	Network     *ecs.AwsVpcConfiguration `json:",omitzero"`
+	Attachments []Attachment             `json:",omitzero"`
+	// PlatformVersion is of a task of the launch type FARGATE.
+	PlatformVersion string `json:",omitzero"`
 
 	Containers []Container `json:",omitzero"`
 

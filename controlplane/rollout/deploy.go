@@ -20,6 +20,8 @@ func Deploy(s model.Service, id model.DeploymentID, def model.DefinitionRef, lau
 		LaunchType: launch,
 
 		CapacityProviderStrategy: s.CapacityProviderStrategy,
+		NetworkConfiguration:     s.NetworkConfiguration,
+		PlatformVersion:          s.PlatformVersion,
 
 		DesiredCount:       s.DesiredCount,
 		CreatedAt:          now,

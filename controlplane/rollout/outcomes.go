@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 	"time"
 
@@ -127,10 +128,12 @@ func (p *planner) breakCircuit() {
 	last := p.svc.LastCompleted
 	if !breaker.Rollback || last == nil ||
 		last.Definition == failed.Definition && last.LaunchType == failed.LaunchType &&
-			slices.Equal(last.CapacityProviderStrategy, failed.CapacityProviderStrategy) {
+			slices.Equal(last.CapacityProviderStrategy, failed.CapacityProviderStrategy) &&
+			reflect.DeepEqual(last.NetworkConfiguration, failed.NetworkConfiguration) && last.PlatformVersion == failed.PlatformVersion {
 		return
 	}
 	p.svc.LaunchType, p.svc.CapacityProviderStrategy = last.LaunchType, last.CapacityProviderStrategy
+	p.svc.NetworkConfiguration, p.svc.PlatformVersion = last.NetworkConfiguration, last.PlatformVersion
 	p.svc = Deploy(p.svc, p.NextDeployment, last.Definition, last.LaunchType, p.Now)
 	p.svc.Primary().RolloutStateReason = reasonRollback(p.NextDeployment)
 	p.event(rollingBack(p.svc.Name, p.NextDeployment))

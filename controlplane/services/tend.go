@@ -85,6 +85,7 @@ func eligible(view *store.Tables, s *model.Service) []model.InstanceID {
 	if err != nil {
 		return nil
 	}
+	order.Locate(func(attribute string) bool { return view.AttributeOffered(s.Cluster, attribute) })
 	request := order.Request(1, nil)
 	// Whether there is room is no question here: a task that is there takes it.
 	request.CPU, request.MemoryMiB, request.TCP, request.UDP, request.DistinctInstance = 0, 0, nil, nil, false
@@ -140,6 +141,7 @@ func (l *Loop) start(tx *store.Tx, s *model.Service, want rollout.Start, now tim
 	if err != nil {
 		return nil, nil, err
 	}
+	order.Locate(func(attribute string) bool { return tx.AttributeOffered(s.Cluster, attribute) })
 	source := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	var started []model.TaskID
 	var miss *rollout.Miss
