@@ -44,8 +44,14 @@ ends; services keep their desired count and are filled again at the next start.`
 				return err
 			}
 			defer runtime.Close()
+			agentSettings.anySubnet = true // commands written for AWS run as they are
 			cfg, err := planeFlags.config(filepath.Join(dataDir, "controlplane"), log)
 			if err != nil {
+				return err
+			}
+			agentCfg, err := agentSettings.config(runtime, filepath.Join(dataDir, "agent"), []string{cfg.Agents.Addr().String()}, log, prometheus.NewRegistry())
+			if err != nil {
+				closeListeners(cfg)
 				return err
 			}
 			plane, err := controlplane.New(cmd.Context(), cfg)
@@ -53,7 +59,6 @@ ends; services keep their desired count and are filled again at the next start.`
 				closeListeners(cfg)
 				return err
 			}
-			agentCfg := agentSettings.config(runtime, filepath.Join(dataDir, "agent"), []string{cfg.Agents.Addr().String()}, log, prometheus.NewRegistry())
 			a, err := agent.New(agentCfg)
 			if err != nil {
 				return err
