@@ -295,3 +295,36 @@ func TestVolume_AcceptsWhatIsAsTheDefinitionSays(t *testing.T) {
 		t.Errorf("of a volume that the operator made: %v", err)
 	}
 }
+
+func TestOrphan_ThePauseContainerIsStoppedLastAndWithoutGrace(t *testing.T) {
+	running := func(name string) runtime.Container {
+		return runtime.Container{ID: "id-" + name, State: runtime.Running, Labels: map[string]string{lifecycle.LabelTask: "a", lifecycle.LabelContainer: name}}
+	}
+	found := []runtime.Container{running(pause), running("web")}
+	s := &script{t: t, now: start, open: map[string]lifecycle.Action{}, task: lifecycle.Orphan("a", found, nil, 0, 0)}
+	s.state = lifecycle.NewState(s.task, lifecycle.Pending, found, s.now)
+	s.next()
+	s.expect("stop web")
+	s.ok("stop web")
+	s.expect("stop " + pause)
+	if grace := s.open["stop "+pause].Grace; grace != 0 {
+		t.Errorf("it has %v to end", grace)
+	}
+	if r := lifecycle.Report(s.task, s.state); len(r.Containers) != 1 {
+		t.Errorf("reported %v", r.Containers)
+	}
+}
+
+func TestReport_AContainerThatEndedWellWasNotKilledForMemory(t *testing.T) {
+	s := playOnHost(t, connected(container("web"), container("side")))
+	s.run(pause)
+	s.run("web")
+	s.run("side")
+	killed, well := s.container("web", runtime.Exited, 137), s.container("side", runtime.Exited, 0)
+	killed.OOMKilled, well.OOMKilled = true, true
+	s.state.Observe(s.task, []runtime.Container{*killed, *well}, s.now)
+	r := lifecycle.Report(s.task, s.state).Containers
+	if r[0].Reason != "OutOfMemoryError: Container killed due to memory usage" || r[1].Reason != "" {
+		t.Errorf("reasons %q and %q", r[0].Reason, r[1].Reason)
+	}
+}

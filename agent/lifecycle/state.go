@@ -234,7 +234,9 @@ func (c *Container) exit(rc runtime.Container, now time.Time) {
 	if c.FinishedAt.IsZero() {
 		c.FinishedAt = now
 	}
-	if rc.OOMKilled {
+	// Where the task has a limit, the kernel tells all of its containers of it. One
+	// that ended well was not killed.
+	if rc.OOMKilled && rc.ExitCode != 0 {
 		c.Reason = "OutOfMemoryError: Container killed due to memory usage"
 	}
 	if c.Fault != "" { // it was started against an error; the error is why it was stopped

@@ -119,10 +119,21 @@ func Orphan(arn string, found []runtime.Container, volumes []string, stopTimeout
 	}
 	t := Task{ARN: arn, Volumes: ownVolumes(volumes), CleanupWait: cleanupWait, Stop: true, Released: true}
 	for _, c := range found {
-		t.Units = append(t.Units, Unit{Name: c.Labels[LabelContainer], StopTimeout: stopTimeout, Spec: runtime.Spec{Name: c.Name}})
+		u := Unit{Name: c.Labels[LabelContainer], StopTimeout: stopTimeout, Spec: runtime.Spec{Name: c.Name}}
+		if u.Name == PauseName {
+			u.Internal, u.StopTimeout = true, 0
+		}
+		t.Units = append(t.Units, u)
 		// One that still runs has been given up by the control plane. What has
 		// ended may well have been reported, and its logs are kept as long as any.
 		t.Discard = t.Discard || c.State != runtime.Exited
+	}
+	if pause := t.pauseUnit(); pause >= 0 { // the others go first
+		for i := range t.Units {
+			if i != pause {
+				t.Units[pause].Before = append(t.Units[pause].Before, i)
+			}
+		}
 	}
 	return t
 }
