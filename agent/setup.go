@@ -12,11 +12,15 @@ import (
 
 // setUp makes or removes what a task needs as a whole: its volumes and its group.
 func (j *job) setUp(ctx context.Context) error {
-	task := &j.worker.task // what of it is read here never changes
+	// Of the task only what never changes may be read here; no copy of all of it.
+	task := &j.worker.task
 	var errs []error
 	if j.Op == lifecycle.RemoveVolumes {
-		for _, name := range task.VolumeNames() {
-			err := j.table.runtime.RemoveVolume(ctx, name)
+		for _, v := range task.Volumes {
+			if v.Shared {
+				continue
+			}
+			err := j.table.runtime.RemoveVolume(ctx, v.Name)
 			j.called(err)
 			errs = append(errs, err)
 		}
