@@ -130,6 +130,7 @@ func aTaskHasANetworkOfItsOwn(t *testing.T, h *dockerHost) {
 		t.Errorf("reported %v", sa.Containers)
 	}
 	for _, n := range []*agentv1.NetworkInterface{na, nb} {
+		h.fetch(n.Ipv4Address+":8081", "/") // until it listens
 		if got := h.fetch(n.Ipv4Address+":8080", "/get", "url", "http://localhost:8081/"); got != "served" {
 			t.Errorf("a container says of the one beside it: %q", got)
 		}

@@ -9,6 +9,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/longshore/longshore/agent/cgroup"
+	"github.com/longshore/longshore/agent/lifecycle"
 )
 
 // What was written for AWS Fargate runs as it is: its subnets are nobody's here.
@@ -61,6 +64,7 @@ func TestDev_AServiceOfFargateKeepsItsAddressesWhenKilled(t *testing.T) {
 	}
 	answers()
 	before := s.runningIDs()
+	t.Cleanup(s.removeGroups())
 
 	p.kill()
 	p = s.dev()
@@ -77,5 +81,37 @@ func TestDev_AServiceOfFargateKeepsItsAddressesWhenKilled(t *testing.T) {
 	p.stop()
 	if left := s.runningIDs(); len(left) != 0 {
 		t.Errorf("running after the end: %v", left)
+	}
+}
+
+// removeGroups returns what removes the control groups of the site's tasks, which
+// an agent that goes on keeps as long as their containers.
+func (s *site) removeGroups() func() {
+	s.t.Helper()
+	instances, err := s.ecs.ListContainerInstances(s.t.Context(), &awsecs.ListContainerInstancesInput{Cluster: aws.String(s.cluster())})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	info, err := s.engine.Info(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return func() {
+		s.removeContainers()
+		groups, err := cgroup.Open(cgroup.Config{Root: cgroup.DefaultRoot, Units: cgroup.DefaultUnits, Version: info.CgroupVersion, Driver: info.CgroupDriver})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, arn := range instances.ContainerInstanceArns {
+			names, err := groups.List(lifecycle.GroupOwner(arn))
+			if err != nil || len(names) == 0 {
+				s.t.Errorf("control groups of the tasks: %v, %v", names, err)
+			}
+			for _, name := range names {
+				if err := groups.Remove(name); err != nil {
+					s.t.Error(err)
+				}
+			}
+		}
 	}
 }
