@@ -121,7 +121,7 @@ func completeInfo(info runtime.Info) runtime.Info {
 		info.CgroupVersion = "2"
 	}
 	if info.LogDrivers == nil {
-		info.LogDrivers = []string{"json-file"}
+		info.LogDrivers = []string{"json-file", "local"}
 	}
 	return info
 }

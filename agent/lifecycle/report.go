@@ -24,26 +24,28 @@ func Report(t Task, s State) *agentv1.TaskState {
 		HealthStatus:       string(taskHealth(t, s)),
 	}
 	for i := range t.Units {
-		r.Containers = append(r.Containers, containerReport(&t.Units[i], &s.Containers[i], s.Status))
+		r.Containers = append(r.Containers, containerReport(&t.Units[i], &s.Containers[i], s.Status, s.restarts(t, i)))
 	}
 	return r
 }
 
-func containerReport(u *Unit, c *Container, task Status) *agentv1.ContainerState {
+func containerReport(u *Unit, c *Container, task Status, restarts bool) *agentv1.ContainerState {
 	r := &agentv1.ContainerState{
 		Name:            u.Name,
 		RuntimeId:       c.RuntimeID,
 		Status:          Pending.String(),
-		ExitCode:        c.ExitCode,
-		Reason:          c.Reason,
 		ImageDigest:     c.ImageDigest,
 		HealthStatus:    string(containerHealth(u, c)),
 		NetworkBindings: bindings(u, c),
 	}
+	ended := c.Phase == Ended && !restarts
+	if ended { // a container that runs again has left nothing to tell
+		r.ExitCode, r.Reason = c.ExitCode, c.Reason
+	}
 	switch {
-	case c.Phase == Ended || task == Stopped:
+	case ended || task == Stopped:
 		r.Status = Stopped.String()
-	case c.Phase == Started:
+	case c.Phase == Started || restarts:
 		r.Status = Running.String()
 	}
 	return r
@@ -127,7 +129,7 @@ func executionStoppedAt(t Task, s State) time.Time {
 	var first time.Time
 	for i := range t.Units {
 		c := &s.Containers[i]
-		if !t.Units[i].Essential || c.Phase != Ended || !c.ran() {
+		if !t.Units[i].Essential || c.Phase != Ended || !c.ran() || s.restarts(t, i) {
 			continue
 		}
 		if first.IsZero() || c.FinishedAt.Before(first) {

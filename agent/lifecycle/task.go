@@ -59,8 +59,10 @@ type Unit struct {
 	// Needs are the indexes of those that must exist for this one to be created.
 	Needs []int
 
-	HealthChecked bool // the definition has a health check
-	OwnVolumes    bool // it mounts some of Task.VolumeNames
+	Restart       Restart
+	Auth          *runtime.Auth // what the image's registry asks for; nil: nothing
+	HealthChecked bool          // the definition has a health check
+	OwnVolumes    bool          // it mounts some of Task.VolumeNames
 	// HostPorts are the bindings of a unit in the host's network, which the
 	// engine knows nothing of.
 	HostPorts []*agentv1.NetworkBinding
