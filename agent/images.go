@@ -26,9 +26,23 @@ type images struct {
 	metrics  *metrics
 
 	mu      sync.Mutex
-	flights map[string]*flight
+	flights map[wanted]*flight
 	local   map[string]runtime.Image // on the host, and good to be used without asking
 	pulled  map[string]bool          // by this agent
+}
+
+// wanted is an image as somebody asks a registry for it. What one may pull with
+// his credentials another may not with his, or without any.
+type wanted struct {
+	ref  string
+	auth runtime.Auth // zero: none
+}
+
+func (w wanted) credentials() *runtime.Auth {
+	if w.auth == (runtime.Auth{}) {
+		return nil
+	}
+	return &w.auth
 }
 
 // flight is one image being seen to for everybody who wants it.
@@ -43,21 +57,26 @@ type flight struct {
 func newImages(c Config, m *metrics) *images {
 	return &images{
 		runtime: c.Runtime, behavior: c.PullBehavior, turns: semaphore.NewWeighted(int64(c.MaxPulls)), log: c.Logger, metrics: m,
-		flights: map[string]*flight{}, local: map[string]runtime.Image{}, pulled: map[string]bool{},
+		flights: map[wanted]*flight{}, local: map[string]runtime.Image{}, pulled: map[string]bool{},
 	}
 }
 
-// ensure returns when the image is on the host. (x/sync's singleflight would
+// ensure returns when the image is on the host; auth, which may be nil, is what
+// its registry is shown if it has to be asked. (x/sync's singleflight would
 // do, but for this: a pull that nobody waits for any more is cancelled.)
-func (im *images) ensure(ctx context.Context, ref string) (runtime.Image, error) {
+func (im *images) ensure(ctx context.Context, ref string, auth *runtime.Auth) (runtime.Image, error) {
+	w := wanted{ref: ref}
+	if auth != nil {
+		w.auth = *auth
+	}
 	im.mu.Lock()
 	if image, ok := im.local[ref]; ok {
 		im.mu.Unlock()
 		return image, nil
 	}
-	f := im.flights[ref]
+	f := im.flights[w]
 	if f == nil {
-		f = im.take(ctx, ref)
+		f = im.take(ctx, w)
 	}
 	f.waiters++
 	im.mu.Unlock()
@@ -66,37 +85,37 @@ func (im *images) ensure(ctx context.Context, ref string) (runtime.Image, error)
 	case <-f.done:
 		return f.image, f.err
 	case <-ctx.Done():
-		im.leave(ref, f)
+		im.leave(w, f)
 		return runtime.Image{}, ctx.Err()
 	}
 }
 
 // take starts a flight. It is not the caller's alone, so it does not end with
 // the caller's context, but with the last waiter.
-func (im *images) take(ctx context.Context, ref string) *flight {
+func (im *images) take(ctx context.Context, w wanted) *flight {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	f := &flight{cancel: cancel, done: make(chan struct{})}
-	im.flights[ref] = f
+	im.flights[w] = f
 	go func() {
 		defer close(f.done)
 		defer cancel()
-		f.image, f.err = im.fetch(ctx, ref)
+		f.image, f.err = im.fetch(ctx, w)
 		im.mu.Lock()
 		defer im.mu.Unlock()
-		if im.flights[ref] == f {
-			delete(im.flights, ref)
+		if im.flights[w] == f {
+			delete(im.flights, w)
 		}
 	}()
 	return f
 }
 
 // leave ends the flight with its last waiter, who waits for its end.
-func (im *images) leave(ref string, f *flight) {
+func (im *images) leave(w wanted, f *flight) {
 	im.mu.Lock()
 	f.waiters--
 	last := f.waiters == 0
-	if last && im.flights[ref] == f {
-		delete(im.flights, ref) // who comes now needs a new one
+	if last && im.flights[w] == f {
+		delete(im.flights, w) // who comes now needs a new one
 	}
 	im.mu.Unlock()
 	if last {
@@ -119,7 +138,8 @@ func (im *images) flush() {
 	clear(im.local)
 }
 
-func (im *images) fetch(ctx context.Context, ref string) (runtime.Image, error) {
+func (im *images) fetch(ctx context.Context, w wanted) (runtime.Image, error) {
+	ref := w.ref
 	have, err := im.lookUp(ctx, ref)
 	found := err == nil
 	switch {
@@ -129,7 +149,7 @@ func (im *images) fetch(ctx context.Context, ref string) (runtime.Image, error) 
 	case err != nil && !errors.Is(err, runtime.ErrNotFound):
 		return runtime.Image{}, err
 	}
-	err = im.pull(ctx, ref)
+	err = im.pull(ctx, w)
 	switch {
 	case err == nil:
 		return im.lookUp(ctx, ref)
@@ -175,7 +195,7 @@ func (im *images) lookUp(ctx context.Context, ref string) (runtime.Image, error)
 	return image, err
 }
 
-func (im *images) pull(ctx context.Context, ref string) error {
+func (im *images) pull(ctx context.Context, w wanted) error {
 	if err := im.turns.Acquire(ctx, 1); err != nil {
 		return err
 	}
@@ -183,7 +203,7 @@ func (im *images) pull(ctx context.Context, ref string) error {
 	ctx, cancel := context.WithTimeout(ctx, lifecycle.PullDeadline)
 	defer cancel()
 	began := time.Now()
-	err := im.runtime.Pull(ctx, ref, nil)
+	err := im.runtime.Pull(ctx, w.ref, w.credentials())
 	im.metrics.called("pull", err)
 	if err != nil {
 		return err
@@ -191,6 +211,6 @@ func (im *images) pull(ctx context.Context, ref string) error {
 	im.metrics.pulled(began)
 	im.mu.Lock()
 	defer im.mu.Unlock()
-	im.pulled[ref] = true
+	im.pulled[w.ref] = true
 	return nil
 }

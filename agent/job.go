@@ -27,7 +27,7 @@ type job struct {
 func (j *job) perform(ctx context.Context) lifecycle.Result {
 	switch j.Op {
 	case lifecycle.Pull:
-		image, err := j.table.images.ensure(ctx, j.unit.Spec.Image)
+		image, err := j.table.images.ensure(ctx, j.unit.Spec.Image, j.unit.Auth)
 		return lifecycle.Result{Err: err, Digest: image.Digest}
 	case lifecycle.Create, lifecycle.Start, lifecycle.RestartContainer:
 		if err := j.table.starts.Acquire(ctx, 1); err != nil {

@@ -29,11 +29,12 @@ type table struct {
 	starts  *semaphore.Weighted
 	wake    chan struct{}
 
-	mu       sync.Mutex
-	instance string             // ARN under which new containers are made
-	workers  map[string]*worker // by task ARN
-	desires  []session.Desired  // not yet taken in, oldest first
-	listing  *listing           // not yet taken in
+	mu         sync.Mutex
+	logDrivers []string           // of the engine
+	instance   string             // ARN under which new containers are made
+	workers    map[string]*worker // by task ARN
+	desires    []session.Desired  // not yet taken in, oldest first
+	listing    *listing           // not yet taken in
 	// known tells that a full Desired has come: what is not named is nobody's.
 	known bool
 	seen  bool // a listing has come
@@ -57,6 +58,14 @@ func (t *table) own(instance string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.instance = instance
+}
+
+// engine takes what the engine can do. It is asked before every registration, so
+// before there is anything to run.
+func (t *table) engine(info runtime.Info) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.logDrivers = info.LogDrivers
 }
 
 // desire takes what the control plane wants.
@@ -227,6 +236,7 @@ func (t *table) compile(want session.Task) (lifecycle.Task, error) {
 	}
 	return lifecycle.Compile(lifecycle.Input{
 		ARN: want.ARN, Cluster: want.Cluster, Instance: t.instance, Definition: want.Definition, Overrides: want.Overrides,
+		Assigned: want.Assigned, LogDrivers: t.logDrivers,
 		StopTimeout: t.config.StopTimeout, CleanupWait: t.config.TaskCleanupWait,
 	})
 }

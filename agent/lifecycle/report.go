@@ -58,11 +58,15 @@ func bindings(u *Unit, c *Container) []*agentv1.NetworkBinding {
 	if len(u.HostPorts) > 0 {
 		return u.HostPorts
 	}
-	var all []*agentv1.NetworkBinding
+	var all, ranges []*agentv1.NetworkBinding
 	for _, p := range c.Ports {
+		if u.inRange(p) {
+			ranges = joinRange(ranges, p)
+			continue
+		}
 		all = append(all, binding(p))
 	}
-	return all
+	return append(all, ranges...)
 }
 
 func binding(p runtime.PortBinding) *agentv1.NetworkBinding {

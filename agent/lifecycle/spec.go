@@ -104,6 +104,8 @@ func (b *builder) unit(c *ecs.ContainerDefinition) (Unit, error) {
 	override := b.override(c.Name)
 	b.resources(&u.Spec, c, override)
 	process(&u.Spec, c, override)
+	b.assigned(&u.Spec, c)
+	b.log(&u.Spec, c)
 	for _, step := range []func(*Unit, *ecs.ContainerDefinition) error{b.mounts, b.network, b.order} {
 		if err := step(&u, c); err != nil {
 			return Unit{}, err
@@ -252,6 +254,12 @@ func (b *builder) mounts(u *Unit, c *ecs.ContainerDefinition) error {
 func (b *builder) network(u *Unit, c *ecs.ContainerDefinition) error {
 	u.Spec.NetworkMode = string(cmp.Or(b.Definition.NetworkMode, ecs.NetworkModeBridge))
 	for _, p := range c.PortMappings {
+		if p.ContainerPortRange != "" {
+			if err := u.publishRange(&p); err != nil {
+				return err
+			}
+			continue
+		}
 		protocol := string(cmp.Or(p.Protocol, ecs.TransportProtocolTcp))
 		container, host := value(p.ContainerPort), value(p.HostPort)
 		if !isPort(container) || !isPort(host) {

@@ -25,8 +25,18 @@ type Input struct {
 	Definition *ecs.TaskDefinition
 	Overrides  *ecs.TaskOverride // may be nil
 
+	Assigned map[string]Assigned // by container name
+	// LogDrivers are those of the engine: what awslogs becomes depends on them.
+	LogDrivers []string
+
 	StopTimeout time.Duration // of containers that do not say; 0: DefaultStopTimeout
 	CleanupWait time.Duration // how long the containers of a stopped task are kept
+}
+
+// Assigned is what the control plane has chosen for one container.
+type Assigned struct {
+	GPUs        []string // ids
+	ImageDigest string   // "sha256:…", which runs whatever the image's tag means by now; empty: that
 }
 
 // Task is what the control plane wants of one task, worked out once. The fields
@@ -66,6 +76,8 @@ type Unit struct {
 	// HostPorts are the bindings of a unit in the host's network, which the
 	// engine knows nothing of.
 	HostPorts []*agentv1.NetworkBinding
+	// PortRanges are the container ports that are reported as ranges.
+	PortRanges []PortRange
 }
 
 // Dependency is one edge of the start-up order.

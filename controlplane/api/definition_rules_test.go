@@ -187,7 +187,20 @@ func TestRegisterTaskDefinition_RefusesWrongContainers(t *testing.T) {
 		"an IPC control of the host": {both(func(in *registering) { in.IpcMode = types.IpcModeHost }, of(func(c *types.ContainerDefinition) {
 			c.SystemControls = []types.SystemControl{{Namespace: aws.String("kernel.msgmax"), Value: aws.String("1")}}
 		})), "~not supported when ipcMode=host"},
-		"a security option": {of(func(c *types.ContainerDefinition) { c.DockerSecurityOptions = []string{"seccomp:none"} }), "~Docker security option"},
+		"a control of no namespace": {of(func(c *types.ContainerDefinition) {
+			c.SystemControls = []types.SystemControl{{Namespace: aws.String("vm.swappiness"), Value: aws.String("1")}}
+		}), "~not one of a namespace"},
+		"a network control of the host": {both(func(in *registering) { in.NetworkMode = types.NetworkModeHost }, of(func(c *types.ContainerDefinition) {
+			c.SystemControls = []types.SystemControl{{Namespace: aws.String("net.core.somaxconn"), Value: aws.String("1")}}
+		})), "~when networkMode=host"},
+		"swap without memory": {both(linux(types.LinuxParameters{MaxSwap: aws.Int32(1)}), of(func(c *types.ContainerDefinition) {
+			c.Memory, c.MemoryReservation = nil, aws.Int32(64)
+		})), "~'maxSwap' needs a limit on memory"},
+		"an awslogs option":       {of(logsTo(types.LogDriverAwslogs, "awslogs-group", "awslogs-region", "awslogs-datetime-format")), "~does not support the option awslogs-datetime-format"},
+		"awslogs without a group": {of(logsTo(types.LogDriverAwslogs, "awslogs-region")), "Log driver awslogs requires options: awslogs-group"},
+		"an unknown log mode":     {of(logsTo(types.LogDriverAwslogs, "awslogs-group", "awslogs-region", "mode")), "~blocking or non-blocking"},
+		"a spec of Windows":       {of(func(c *types.ContainerDefinition) { c.DockerSecurityOptions = []string{"credentialspec:file://x"} }), "~for Windows"},
+		"a security option":       {of(func(c *types.ContainerDefinition) { c.DockerSecurityOptions = []string{"seccomp:none"} }), "~Docker security option"},
 		"no GPUs": {of(func(c *types.ContainerDefinition) {
 			c.ResourceRequirements = []types.ResourceRequirement{{Type: types.ResourceTypeGpu, Value: aws.String("0")}}
 		}), "~positive whole number"},
@@ -263,7 +276,7 @@ func TestRegisterTaskDefinition_RefusesByNameWhatIsValidAndNotSupportedYet(t *te
 	unsupported := func(what string) string { return "Longshore does not support " + what + " yet." }
 	f.wantRefusals(t, map[string]definitionCase{
 		"Fargate": {both(onFargate, withRole, of(awslogs)), unsupported("networkMode awsvpc of a task definition, requiresCompatibilities FARGATE of a task definition, " +
-			"cpu of a task definition, memory of a task definition, logConfiguration of container 'main'")},
+			"cpu of a task definition, memory of a task definition")},
 		"containers without memory of their own": {both(sized(".5 vcpu", "1 GB"), of(func(c *types.ContainerDefinition) { c.Memory = nil })),
 			unsupported("cpu of a task definition, memory of a task definition")},
 		"a proxy": {func(in *registering) {
@@ -276,23 +289,21 @@ func TestRegisterTaskDefinition_RefusesByNameWhatIsValidAndNotSupportedYet(t *te
 		"secrets": {both(withRole, of(func(c *types.ContainerDefinition) {
 			c.Secrets = []types.Secret{{Name: aws.String("a"), ValueFrom: aws.String("b")}}
 		})), unsupported("secrets of container 'main'")},
-		"FireLens":           {both(of(logsTo(types.LogDriverAwsfirelens)), add("r", routes(map[string]string{"enable-ecs-log-metadata": "true"}))), unsupported("logConfiguration of container 'main', firelensConfiguration of container 'r'")},
-		"no swap":            {linux(types.LinuxParameters{MaxSwap: aws.Int32(0)}), unsupported("linuxParameters.maxSwap of container 'main'")},
-		"capabilities":       {linux(types.LinuxParameters{Capabilities: &types.KernelCapabilities{Add: []string{"SYS_PTRACE"}}}), unsupported("linuxParameters.capabilities of container 'main'")},
-		"a tmpfs":            {linux(types.LinuxParameters{Tmpfs: []types.Tmpfs{{ContainerPath: aws.String("/t"), Size: 1, MountOptions: []string{"ro", "mode=755"}}}}), unsupported("linuxParameters.tmpfs of container 'main'")},
-		"two port ranges":    {maps(types.PortMapping{ContainerPortRange: aws.String("1-2")}, types.PortMapping{ContainerPortRange: aws.String("3-4")}), unsupported("portMappings.containerPortRange of container 'main'")},
+		"FireLens":           {both(of(logsTo(types.LogDriverAwsfirelens)), add("r", routes(map[string]string{"enable-ecs-log-metadata": "true"}))), unsupported("logConfiguration.logDriver awsfirelens of container 'main', firelensConfiguration of container 'r'")},
 		"a shared volume":    {volume(types.Volume{DockerVolumeConfiguration: &types.DockerVolumeConfiguration{Scope: types.ScopeShared, Autoprovision: aws.Bool(true)}}), unsupported("dockerVolumeConfiguration of volume 'v'")},
 		"EFS":                {volume(types.Volume{EfsVolumeConfiguration: &types.EFSVolumeConfiguration{FileSystemId: aws.String("fs-1"), TransitEncryption: types.EFSTransitEncryptionEnabled, TransitEncryptionPort: aws.Int32(2049), AuthorizationConfig: &types.EFSAuthorizationConfig{AccessPointId: aws.String("p"), Iam: types.EFSAuthorizationConfigIAMEnabled}, RootDirectory: aws.String("/")}}), unsupported("efsVolumeConfiguration of volume 'v'")},
 		"a volume at launch": {volume(types.Volume{ConfiguredAtLaunch: aws.Bool(true)}), unsupported("configuredAtLaunch of volume 'v'")},
 		"an environment file": {of(func(c *types.ContainerDefinition) {
 			c.EnvironmentFiles = []types.EnvironmentFile{{Type: "s3", Value: aws.String("arn:aws:s3:::b/k.env")}}
 		}), unsupported("environmentFiles of container 'main'")},
-		"a GPU": {of(func(c *types.ContainerDefinition) {
-			c.ResourceRequirements = []types.ResourceRequirement{{Type: types.ResourceTypeGpu, Value: aws.String("1")}}
-		}), unsupported("resourceRequirements of container 'main'")},
-		"a restart policy": {of(func(c *types.ContainerDefinition) {
-			c.RestartPolicy = &types.ContainerRestartPolicy{Enabled: aws.Bool(true), RestartAttemptPeriod: aws.Int32(60), IgnoredExitCodes: []int32{0}}
-		}), unsupported("restartPolicy of container 'main'")},
+		"an accelerator": {both(func(in *registering) {
+			in.InferenceAccelerators = []types.InferenceAccelerator{{DeviceName: aws.String("a"), DeviceType: aws.String("eia1.medium")}}
+		}, of(func(c *types.ContainerDefinition) {
+			c.ResourceRequirements = []types.ResourceRequirement{{Type: types.ResourceTypeInferenceAccelerator, Value: aws.String("a")}}
+		})), "~resourceRequirements.type InferenceAccelerator of container 'main'"},
+		"secrets of a log": {both(withRole, of(func(c *types.ContainerDefinition) {
+			c.LogConfiguration = &types.LogConfiguration{LogDriver: types.LogDriverSyslog, SecretOptions: []types.Secret{{Name: aws.String("a"), ValueFrom: aws.String("b")}}}
+		})), unsupported("logConfiguration.secretOptions of container 'main'")},
 		"a placement constraint": {func(in *registering) {
 			in.PlacementConstraints = []types.TaskDefinitionPlacementConstraint{{Type: "memberOf", Expression: aws.String("attribute:a exists")}}
 		}, unsupported("placementConstraints of a task definition")},

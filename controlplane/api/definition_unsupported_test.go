@@ -18,18 +18,26 @@ var supported = map[string]string{
 	"containerDefinitions": `name image cpu memory memoryReservation links portMappings essential entryPoint command environment
 		mountPoints volumesFrom linuxParameters dependsOn startTimeout stopTimeout versionConsistency hostname user
 		workingDirectory privileged readonlyRootFilesystem dnsServers dnsSearchDomains extraHosts dockerSecurityOptions
-		interactive pseudoTerminal dockerLabels ulimits healthCheck`,
-	"containerDefinitions.portMappings":    "containerPort hostPort protocol name",
-	"containerDefinitions.linuxParameters": "initProcessEnabled",
-	"containerDefinitions.healthCheck":     "command interval timeout retries startPeriod",
-	"containerDefinitions.mountPoints":     "sourceVolume containerPath readOnly",
-	"containerDefinitions.volumesFrom":     "sourceContainer readOnly",
-	"containerDefinitions.dependsOn":       "containerName condition",
-	"containerDefinitions.ulimits":         "name softLimit hardLimit",
-	"containerDefinitions.environment":     "name value",
-	"containerDefinitions.extraHosts":      "hostname ipAddress",
-	"runtimePlatform":                      "cpuArchitecture operatingSystemFamily",
-	"volumes.host":                         "sourcePath",
+		interactive pseudoTerminal dockerLabels ulimits healthCheck restartPolicy disableNetworking logConfiguration
+		systemControls resourceRequirements`,
+	"containerDefinitions.portMappings":                 "containerPort hostPort protocol name appProtocol containerPortRange",
+	"containerDefinitions.linuxParameters":              "initProcessEnabled capabilities devices sharedMemorySize tmpfs maxSwap swappiness",
+	"containerDefinitions.linuxParameters.capabilities": "add drop",
+	"containerDefinitions.linuxParameters.devices":      "hostPath containerPath permissions",
+	"containerDefinitions.linuxParameters.tmpfs":        "containerPath size mountOptions",
+	"containerDefinitions.restartPolicy":                "enabled ignoredExitCodes restartAttemptPeriod",
+	"containerDefinitions.logConfiguration":             "logDriver options",
+	"containerDefinitions.systemControls":               "namespace value",
+	"containerDefinitions.resourceRequirements":         "type value",
+	"containerDefinitions.healthCheck":                  "command interval timeout retries startPeriod",
+	"containerDefinitions.mountPoints":                  "sourceVolume containerPath readOnly",
+	"containerDefinitions.volumesFrom":                  "sourceContainer readOnly",
+	"containerDefinitions.dependsOn":                    "containerName condition",
+	"containerDefinitions.ulimits":                      "name softLimit hardLimit",
+	"containerDefinitions.environment":                  "name value",
+	"containerDefinitions.extraHosts":                   "hostname ipAddress",
+	"runtimePlatform":                                   "cpuArchitecture operatingSystemFamily",
+	"volumes.host":                                      "sourcePath",
 }
 
 func TestTaskDefinition_EveryMemberIsSupportedOrRefused(t *testing.T) {

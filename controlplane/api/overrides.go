@@ -12,7 +12,7 @@ import (
 
 const maxOverrides = 8192 // characters of a task's overrides as JSON (RunTask, seed 000)
 
-var honouredOfOverride = []string{"name", "command", "environment", "cpu", "memory", "memoryReservation"}
+var honouredOfOverride = []string{"name", "command", "environment", "cpu", "memory", "memoryReservation", "resourceRequirements"}
 
 // checkOverrides checks a task's overrides against its definition.
 func checkOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition) error {
@@ -26,7 +26,7 @@ func checkOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition) error {
 	if n := utf8.RuneCount(encoded); n > maxOverrides {
 		return invalid("The overrides are %d characters long; at most %d are allowed.", n, maxOverrides)
 	}
-	if err := refuseUnhonoured(o, "containerOverrides"); err != nil {
+	if err := refuseUnhonoured(o, "containerOverrides", "executionRoleArn"); err != nil {
 		return err
 	}
 	containers := make(map[string]*ecs.ContainerDefinition, len(d.ContainerDefinitions))
@@ -51,10 +51,21 @@ func checkOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition) error {
 		}
 		effective := launch.Effective(c, o)
 		effective.Environment = co.Environment
-		for _, check := range []func(*ecs.ContainerDefinition) error{checkAmounts, checkEnvironment} {
+		for _, check := range []func(*ecs.ContainerDefinition) error{checkAmounts, checkEnvironment, checkRequirements, refuseAccelerators} {
 			if err := check(&effective); err != nil {
 				return invalid("Override for container %s: %s", co.Name, messageOf(err))
 			}
+		}
+	}
+	return nil
+}
+
+// refuseAccelerators: a definition's are refused as a whole; an override can only
+// name them anew.
+func refuseAccelerators(c *ecs.ContainerDefinition) error {
+	for _, r := range c.ResourceRequirements {
+		if r.Type != ecs.ResourceTypeGPU {
+			return refused("Longshore does not support the resource requirement %s.", clip(string(r.Type)))
 		}
 	}
 	return nil

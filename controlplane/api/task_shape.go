@@ -80,6 +80,9 @@ func overridesShape(task *model.Task) *ecs.TaskOverride {
 		ContainerOverrides:            make([]ecs.ContainerOverride, len(task.Containers)),
 		InferenceAcceleratorOverrides: []ecs.InferenceAcceleratorOverride{},
 	}
+	if task.Overrides != nil {
+		out.ExecutionRoleArn = task.Overrides.ExecutionRoleArn
+	}
 	for i, c := range task.Containers {
 		out.ContainerOverrides[i] = ecs.ContainerOverride{Name: c.Name}
 		if task.Overrides == nil {
@@ -108,6 +111,7 @@ func (h *Handler) containerShape(task *model.Task, c *model.Container, d *model.
 		NetworkBindings:   orEmpty(c.NetworkBindings),
 		NetworkInterfaces: []ecs.NetworkInterface{},
 		HealthStatus:      c.HealthStatus,
+		GpuIds:            c.GPUs,
 	}
 	if d == nil {
 		return shape

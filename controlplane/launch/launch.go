@@ -3,6 +3,7 @@ package launch
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +35,8 @@ type Order struct {
 
 	// CapacityStrategy divides the tasks among capacity providers; see Portions.
 	CapacityStrategy []ecs.CapacityProviderStrategyItem
+	Images           map[string]string // digests that are run, by container; without one, what the tag means
+
 	CapacityProvider model.ProviderName // of a portion
 	pool             string             // of that provider
 	Tags             []ecs.Tag
@@ -64,6 +67,7 @@ func ForService(s *model.Service, d *model.Definition) (*Order, error) {
 		LaunchType: launchType,
 
 		CapacityStrategy: primary.CapacityProviderStrategy,
+		Images:           primary.Images,
 
 		Group:       ServiceGroupPrefix + string(s.Name),
 		StartedBy:   string(primary.ID),
@@ -84,6 +88,7 @@ func (o *Order) Request(count int, source *rand.Rand) placement.Request {
 		MemoryMiB:          r.MemoryMiB,
 		TCP:                r.TCP,
 		UDP:                r.UDP,
+		GPUCount:           gpuCount(&o.Definition.Shape, o.Overrides),
 		Group:              o.Group,
 		RequiredAttributes: requiredAttributes(&o.Definition.Shape),
 		Strategies:         o.Strategies,
@@ -127,13 +132,13 @@ func Strategies(in []ecs.PlacementStrategy) ([]placement.Strategy, error) {
 	return out, nil
 }
 
-// Task returns the record of a new task of the order on an instance.
-func (o *Order) Task(id model.TaskID, instance model.InstanceID, now time.Time) *model.Task {
+// Task returns the record of a new task of the order where placement has put it.
+func (o *Order) Task(id model.TaskID, place placement.Assignment, now time.Time) *model.Task {
 	shape := &o.Definition.Shape
 	t := &model.Task{
 		ID:               id,
 		Cluster:          o.Cluster,
-		Instance:         instance,
+		Instance:         model.InstanceID(place.InstanceID),
 		Definition:       o.Definition.Ref,
 		LaunchType:       o.LaunchType,
 		CapacityProvider: o.CapacityProvider,
@@ -153,13 +158,20 @@ func (o *Order) Task(id model.TaskID, instance model.InstanceID, now time.Time) 
 		CreatedAt:        now,
 		Containers:       make([]model.Container, len(shape.ContainerDefinitions)),
 	}
+	gpus := place.GPUs
 	for i, c := range shape.ContainerDefinitions {
+		own := min(gpusOf(&c, o.Overrides), len(gpus))
 		t.Containers[i] = model.Container{
 			ID:           model.NewUUID(),
 			Name:         c.Name,
 			Image:        c.Image,
 			LastStatus:   model.TaskPending,
 			HealthStatus: ecs.HealthStatusUNKNOWN,
+			GPUs:         slices.Clone(gpus[:own]),
+		}
+		gpus = gpus[own:]
+		if c.VersionConsistency != ecs.VersionConsistencyDisabled {
+			t.Containers[i].PinnedDigest = o.Images[c.Name]
 		}
 	}
 	return t

@@ -133,5 +133,6 @@ func (p *planner) breakCircuit() {
 	p.svc.LaunchType, p.svc.CapacityProviderStrategy = last.LaunchType, last.CapacityProviderStrategy
 	p.svc = Deploy(p.svc, p.NextDeployment, last.Definition, last.LaunchType, p.Now)
 	p.svc.Primary().RolloutStateReason = reasonRollback(p.NextDeployment)
+	p.svc.Primary().Images = last.Images // what has proved itself, and not what its tags mean by now
 	p.event(rollingBack(p.svc.Name, p.NextDeployment))
 }

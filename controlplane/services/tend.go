@@ -87,7 +87,7 @@ func eligible(view *store.Tables, s *model.Service) []model.InstanceID {
 	}
 	request := order.Request(1, nil)
 	// Whether there is room is no question here: a task that is there takes it.
-	request.CPU, request.MemoryMiB, request.TCP, request.UDP, request.DistinctInstance = 0, 0, nil, nil, false
+	request.CPU, request.MemoryMiB, request.TCP, request.UDP, request.GPUCount, request.DistinctInstance = 0, 0, nil, nil, 0, false
 	fleet := view.Fleet(s.Cluster)
 	var out []model.InstanceID
 	for i := range view.LiveInstances(s.Cluster, "") {
@@ -146,7 +146,7 @@ func (l *Loop) start(tx *store.Tx, s *model.Service, want rollout.Start, now tim
 	for _, portion := range order.Portions(want.Count, byProvider(tx, s), tx.PoolOfProvider) {
 		result := portion.PlaceOn(tx.Fleet(s.Cluster), want.Instances, source)
 		for _, a := range result.Assignments {
-			t := portion.Task(model.NewTaskID(), model.InstanceID(a.InstanceID), now)
+			t := portion.Task(model.NewTaskID(), a, now)
 			tx.PutTask(t)
 			started = append(started, t.ID)
 		}

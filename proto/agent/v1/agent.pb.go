@@ -630,6 +630,7 @@ type Task struct {
 	ContainerArns []string               `protobuf:"bytes,7,rep,name=container_arns,json=containerArns,proto3" json:"container_arns,omitempty"` // in the order of the definition's containers
 	Group         string                 `protobuf:"bytes,8,opt,name=group,proto3" json:"group,omitempty"`
 	StopReason    string                 `protobuf:"bytes,9,opt,name=stop_reason,json=stopReason,proto3" json:"stop_reason,omitempty"` // why it should stop, when it should
+	Assignments   []*Assignment          `protobuf:"bytes,15,rep,name=assignments,proto3" json:"assignments,omitempty"`                // of containers that have been assigned something
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -727,6 +728,74 @@ func (x *Task) GetStopReason() string {
 	return ""
 }
 
+func (x *Task) GetAssignments() []*Assignment {
+	if x != nil {
+		return x.Assignments
+	}
+	return nil
+}
+
+// Assignment is what the control plane has chosen for one container of a task.
+type Assignment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Container     string                 `protobuf:"bytes,1,opt,name=container,proto3" json:"container,omitempty"` // name
+	GpuIds        []string               `protobuf:"bytes,2,rep,name=gpu_ids,json=gpuIds,proto3" json:"gpu_ids,omitempty"`
+	ImageDigest   string                 `protobuf:"bytes,3,opt,name=image_digest,json=imageDigest,proto3" json:"image_digest,omitempty"` // run this one, whatever the image's tag means now
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Assignment) Reset() {
+	*x = Assignment{}
+	mi := &file_agent_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Assignment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Assignment) ProtoMessage() {}
+
+func (x *Assignment) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
+func (*Assignment) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Assignment) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
+func (x *Assignment) GetGpuIds() []string {
+	if x != nil {
+		return x.GpuIds
+	}
+	return nil
+}
+
+func (x *Assignment) GetImageDigest() string {
+	if x != nil {
+		return x.ImageDigest
+	}
+	return ""
+}
+
 // Report is a batch of SubmitTaskStateChange. Each is the whole truth about its
 // task, so that repeating one, or skipping to the newest, is harmless.
 type Report struct {
@@ -739,7 +808,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -751,7 +820,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -764,7 +833,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Report) GetSequence() uint64 {
@@ -799,7 +868,7 @@ type TaskState struct {
 
 func (x *TaskState) Reset() {
 	*x = TaskState{}
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -811,7 +880,7 @@ func (x *TaskState) String() string {
 func (*TaskState) ProtoMessage() {}
 
 func (x *TaskState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -824,7 +893,7 @@ func (x *TaskState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskState.ProtoReflect.Descriptor instead.
 func (*TaskState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{12}
+	return file_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TaskState) GetArn() string {
@@ -913,7 +982,7 @@ type ContainerState struct {
 
 func (x *ContainerState) Reset() {
 	*x = ContainerState{}
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -925,7 +994,7 @@ func (x *ContainerState) String() string {
 func (*ContainerState) ProtoMessage() {}
 
 func (x *ContainerState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -938,7 +1007,7 @@ func (x *ContainerState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerState.ProtoReflect.Descriptor instead.
 func (*ContainerState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{13}
+	return file_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ContainerState) GetName() string {
@@ -998,18 +1067,20 @@ func (x *ContainerState) GetNetworkBindings() []*NetworkBinding {
 }
 
 type NetworkBinding struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	BindIp        string                 `protobuf:"bytes,1,opt,name=bind_ip,json=bindIp,proto3" json:"bind_ip,omitempty"`
-	ContainerPort uint32                 `protobuf:"varint,2,opt,name=container_port,json=containerPort,proto3" json:"container_port,omitempty"`
-	HostPort      uint32                 `protobuf:"varint,3,opt,name=host_port,json=hostPort,proto3" json:"host_port,omitempty"`
-	Protocol      string                 `protobuf:"bytes,4,opt,name=protocol,proto3" json:"protocol,omitempty"` // tcp or udp
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	BindIp             string                 `protobuf:"bytes,1,opt,name=bind_ip,json=bindIp,proto3" json:"bind_ip,omitempty"`
+	ContainerPort      uint32                 `protobuf:"varint,2,opt,name=container_port,json=containerPort,proto3" json:"container_port,omitempty"`
+	HostPort           uint32                 `protobuf:"varint,3,opt,name=host_port,json=hostPort,proto3" json:"host_port,omitempty"`
+	Protocol           string                 `protobuf:"bytes,4,opt,name=protocol,proto3" json:"protocol,omitempty"`                                                 // tcp or udp
+	ContainerPortRange string                 `protobuf:"bytes,5,opt,name=container_port_range,json=containerPortRange,proto3" json:"container_port_range,omitempty"` // "from-to", instead of the two ports
+	HostPortRange      string                 `protobuf:"bytes,6,opt,name=host_port_range,json=hostPortRange,proto3" json:"host_port_range,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *NetworkBinding) Reset() {
 	*x = NetworkBinding{}
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1021,7 +1092,7 @@ func (x *NetworkBinding) String() string {
 func (*NetworkBinding) ProtoMessage() {}
 
 func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1034,7 +1105,7 @@ func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkBinding.ProtoReflect.Descriptor instead.
 func (*NetworkBinding) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{14}
+	return file_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *NetworkBinding) GetBindIp() string {
@@ -1065,6 +1136,20 @@ func (x *NetworkBinding) GetProtocol() string {
 	return ""
 }
 
+func (x *NetworkBinding) GetContainerPortRange() string {
+	if x != nil {
+		return x.ContainerPortRange
+	}
+	return ""
+}
+
+func (x *NetworkBinding) GetHostPortRange() string {
+	if x != nil {
+		return x.HostPortRange
+	}
+	return ""
+}
+
 // Ack says that all reports up to the sequence number are durable.
 type Ack struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1075,7 +1160,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_agent_proto_msgTypes[15]
+	mi := &file_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1172,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[15]
+	mi := &file_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +1185,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{15}
+	return file_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Ack) GetSequence() uint64 {
@@ -1147,7 +1232,7 @@ const file_agent_proto_rawDesc = "" +
 	"\n" +
 	"Definition\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x12\n" +
-	"\x04json\x18\x02 \x01(\fR\x04json\"\x98\x02\n" +
+	"\x04json\x18\x02 \x01(\fR\x04json\"\xda\x02\n" +
 	"\x04Task\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x18\n" +
 	"\acluster\x18\x02 \x01(\tR\acluster\x12\x1e\n" +
@@ -1160,7 +1245,13 @@ const file_agent_proto_rawDesc = "" +
 	"\x0econtainer_arns\x18\a \x03(\tR\rcontainerArns\x12\x14\n" +
 	"\x05group\x18\b \x01(\tR\x05group\x12\x1f\n" +
 	"\vstop_reason\x18\t \x01(\tR\n" +
-	"stopReason\"Y\n" +
+	"stopReason\x12@\n" +
+	"\vassignments\x18\x0f \x03(\v2\x1e.longshore.agent.v1.AssignmentR\vassignments\"f\n" +
+	"\n" +
+	"Assignment\x12\x1c\n" +
+	"\tcontainer\x18\x01 \x01(\tR\tcontainer\x12\x17\n" +
+	"\agpu_ids\x18\x02 \x03(\tR\x06gpuIds\x12!\n" +
+	"\fimage_digest\x18\x03 \x01(\tR\vimageDigest\"Y\n" +
 	"\x06Report\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x123\n" +
 	"\x05tasks\x18\x02 \x03(\v2\x1d.longshore.agent.v1.TaskStateR\x05tasks\"\xf4\x02\n" +
@@ -1190,12 +1281,14 @@ const file_agent_proto_rawDesc = "" +
 	"\rhealth_status\x18\a \x01(\tR\fhealthStatus\x12M\n" +
 	"\x10network_bindings\x18\b \x03(\v2\".longshore.agent.v1.NetworkBindingR\x0fnetworkBindingsB\f\n" +
 	"\n" +
-	"_exit_code\"\x89\x01\n" +
+	"_exit_code\"\xe3\x01\n" +
 	"\x0eNetworkBinding\x12\x17\n" +
 	"\abind_ip\x18\x01 \x01(\tR\x06bindIp\x12%\n" +
 	"\x0econtainer_port\x18\x02 \x01(\rR\rcontainerPort\x12\x1b\n" +
 	"\thost_port\x18\x03 \x01(\rR\bhostPort\x12\x1a\n" +
-	"\bprotocol\x18\x04 \x01(\tR\bprotocol\"!\n" +
+	"\bprotocol\x18\x04 \x01(\tR\bprotocol\x120\n" +
+	"\x14container_port_range\x18\x05 \x01(\tR\x12containerPortRange\x12&\n" +
+	"\x0fhost_port_range\x18\x06 \x01(\tR\rhostPortRange\"!\n" +
 	"\x03Ack\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence2\xe9\x02\n" +
 	"\fAgentService\x12y\n" +
@@ -1215,7 +1308,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_agent_proto_goTypes = []any{
 	(*DiscoverPollEndpointRequest)(nil),       // 0: longshore.agent.v1.DiscoverPollEndpointRequest
 	(*DiscoverPollEndpointResponse)(nil),      // 1: longshore.agent.v1.DiscoverPollEndpointResponse
@@ -1228,35 +1321,37 @@ var file_agent_proto_goTypes = []any{
 	(*Desired)(nil),                           // 8: longshore.agent.v1.Desired
 	(*Definition)(nil),                        // 9: longshore.agent.v1.Definition
 	(*Task)(nil),                              // 10: longshore.agent.v1.Task
-	(*Report)(nil),                            // 11: longshore.agent.v1.Report
-	(*TaskState)(nil),                         // 12: longshore.agent.v1.TaskState
-	(*ContainerState)(nil),                    // 13: longshore.agent.v1.ContainerState
-	(*NetworkBinding)(nil),                    // 14: longshore.agent.v1.NetworkBinding
-	(*Ack)(nil),                               // 15: longshore.agent.v1.Ack
+	(*Assignment)(nil),                        // 11: longshore.agent.v1.Assignment
+	(*Report)(nil),                            // 12: longshore.agent.v1.Report
+	(*TaskState)(nil),                         // 13: longshore.agent.v1.TaskState
+	(*ContainerState)(nil),                    // 14: longshore.agent.v1.ContainerState
+	(*NetworkBinding)(nil),                    // 15: longshore.agent.v1.NetworkBinding
+	(*Ack)(nil),                               // 16: longshore.agent.v1.Ack
 }
 var file_agent_proto_depIdxs = []int32{
 	6,  // 0: longshore.agent.v1.AgentMessage.hello:type_name -> longshore.agent.v1.Hello
-	11, // 1: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
+	12, // 1: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
 	7,  // 2: longshore.agent.v1.AgentMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
 	8,  // 3: longshore.agent.v1.ControlMessage.desired:type_name -> longshore.agent.v1.Desired
-	15, // 4: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
+	16, // 4: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
 	7,  // 5: longshore.agent.v1.ControlMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
 	9,  // 6: longshore.agent.v1.Desired.definitions:type_name -> longshore.agent.v1.Definition
 	10, // 7: longshore.agent.v1.Desired.tasks:type_name -> longshore.agent.v1.Task
-	12, // 8: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
-	13, // 9: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
-	14, // 10: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
-	0,  // 11: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
-	2,  // 12: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
-	4,  // 13: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
-	1,  // 14: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
-	3,  // 15: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
-	5,  // 16: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
-	14, // [14:17] is the sub-list for method output_type
-	11, // [11:14] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	11, // 8: longshore.agent.v1.Task.assignments:type_name -> longshore.agent.v1.Assignment
+	13, // 9: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
+	14, // 10: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
+	15, // 11: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
+	0,  // 12: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
+	2,  // 13: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
+	4,  // 14: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
+	1,  // 15: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
+	3,  // 16: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
+	5,  // 17: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
+	15, // [15:18] is the sub-list for method output_type
+	12, // [12:15] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1274,14 +1369,14 @@ func file_agent_proto_init() {
 		(*ControlMessage_Ack)(nil),
 		(*ControlMessage_Heartbeat)(nil),
 	}
-	file_agent_proto_msgTypes[13].OneofWrappers = []any{}
+	file_agent_proto_msgTypes[14].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
