@@ -54,6 +54,7 @@ ends; services keep their desired count and are filled again at the next start.`
 				return err
 			}
 			agentCfg := agentSettings.config(runtime, filepath.Join(dataDir, "agent"), []string{cfg.Agents.Addr().String()}, log, prometheus.NewRegistry())
+			agentCfg.GPUs = agentSettings.devices(cmd.Context(), log)
 			a, err := agent.New(agentCfg)
 			if err != nil {
 				return err
