@@ -296,11 +296,6 @@ func TestRegisterTaskDefinition_RefusesByNameWhatIsValidAndNotSupportedYet(t *te
 		"an environment file": {of(func(c *types.ContainerDefinition) {
 			c.EnvironmentFiles = []types.EnvironmentFile{{Type: "s3", Value: aws.String("arn:aws:s3:::b/k.env")}}
 		}), unsupported("environmentFiles of container 'main'")},
-		"an accelerator": {both(func(in *registering) {
-			in.InferenceAccelerators = []types.InferenceAccelerator{{DeviceName: aws.String("a"), DeviceType: aws.String("eia1.medium")}}
-		}, of(func(c *types.ContainerDefinition) {
-			c.ResourceRequirements = []types.ResourceRequirement{{Type: types.ResourceTypeInferenceAccelerator, Value: aws.String("a")}}
-		})), "~resourceRequirements.type InferenceAccelerator of container 'main'"},
 		"secrets of a log": {both(withRole, of(func(c *types.ContainerDefinition) {
 			c.LogConfiguration = &types.LogConfiguration{LogDriver: types.LogDriverSyslog, SecretOptions: []types.Secret{{Name: aws.String("a"), ValueFrom: aws.String("b")}}}
 		})), unsupported("logConfiguration.secretOptions of container 'main'")},

@@ -174,3 +174,19 @@ func TestCheckAccelerators_TaskAndContainersNameEachOther(t *testing.T) {
 		}
 	}
 }
+
+// The AWS SDK marks accelerators as deprecated, so that they are asked for here.
+func TestCheckUnsupported_RefusesAcceleratorsByName(t *testing.T) {
+	requirement := func(kind ecs.ResourceType) *ecs.RegisterTaskDefinitionRequest {
+		return &ecs.RegisterTaskDefinitionRequest{ContainerDefinitions: []ecs.ContainerDefinition{{
+			Name: "main", ResourceRequirements: []ecs.ResourceRequirement{{Type: kind, Value: "1"}},
+		}}}
+	}
+	err := checkUnsupported(requirement(ecs.ResourceTypeInferenceAccelerator))
+	if err == nil || !strings.Contains(err.Error(), "resourceRequirements.type InferenceAccelerator of container 'main'") {
+		t.Errorf("an accelerator: %v", err)
+	}
+	if err := checkUnsupported(requirement(ecs.ResourceTypeGPU)); err != nil {
+		t.Errorf("a GPU: %v", err)
+	}
+}
