@@ -40,3 +40,14 @@ func earlier(a, b *model.Task) bool {
 	}
 	return a.ID < b.ID
 }
+
+// runsImagesOf tells whether a deployment runs the images that another has noted. A
+// tag may have come to mean another one in between: that is worth going back for.
+func runsImagesOf(d, other *model.Deployment) bool {
+	for container, digest := range other.Images {
+		if d.Images[container] != digest {
+			return false
+		}
+	}
+	return true
+}

@@ -58,3 +58,26 @@ func TestPlan_OfSeveralTasksTheOldestPins(t *testing.T) {
 		t.Errorf("pinned %s, want that of the task created first, sha256:c", got)
 	}
 }
+
+func TestPlan_RollsBackToTheImagesThatATagMeant(t *testing.T) {
+	w := steady(t, 1, 2)
+	w.breaker(true)
+	w.runs("sha256:good")
+	w.plan()
+	w.pass(time.Minute)
+	w.change(func(s *model.Service) {
+		completed := *s.Primary()
+		s.LastCompleted = &completed
+	})
+	w.deploy(1) // by force: the same definition, whose tag means another image by now
+	w.failDeployment()
+	d := w.svc.Primary()
+	if d.Images["main"] != "sha256:good" || w.svc.Deployments[1].RolloutState != "FAILED" {
+		t.Fatalf("deployments %+v, want a rollback to the image of the first", w.svc.Deployments)
+	}
+	id := d.ID
+	w.failDeployment()
+	if got := w.svc.Primary().ID; got != id {
+		t.Errorf("the rollback was rolled back, to %s", got)
+	}
+}

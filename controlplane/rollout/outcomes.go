@@ -127,7 +127,7 @@ func (p *planner) breakCircuit() {
 	last := p.svc.LastCompleted
 	if !breaker.Rollback || last == nil ||
 		last.Definition == failed.Definition && last.LaunchType == failed.LaunchType &&
-			slices.Equal(last.CapacityProviderStrategy, failed.CapacityProviderStrategy) {
+			slices.Equal(last.CapacityProviderStrategy, failed.CapacityProviderStrategy) && runsImagesOf(failed, last) {
 		return
 	}
 	p.svc.LaunchType, p.svc.CapacityProviderStrategy = last.LaunchType, last.CapacityProviderStrategy
