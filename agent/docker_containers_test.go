@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -198,9 +199,15 @@ func portRangesAndNoNetwork(t *testing.T, h *dockerHost) {
 		c.PortMappings = []ecs.PortMapping{{ContainerPortRange: "8080-8082"}}
 	})))
 	bindings := h.c.becomes(ranged, "RUNNING").Containers[0].NetworkBindings
-	if len(bindings) == 0 || !strings.HasPrefix(bindings[0].ContainerPortRange, "8080-") || bindings[0].HostPortRange == "" || bindings[0].ContainerPort != 0 {
-		t.Errorf("bindings %v", bindings)
+	if len(bindings) != 1 || bindings[0].ContainerPortRange != "8080-8082" || bindings[0].ContainerPort != 0 {
+		t.Fatalf("bindings %v", bindings)
 	}
+	first, _, _ := strings.Cut(bindings[0].HostPortRange, "-")
+	number, err := strconv.ParseUint(first, 10, 16)
+	if err != nil {
+		t.Fatalf("host ports %q", bindings[0].HostPortRange)
+	}
+	h.served(uint32(number))
 	alone := h.arn("alone")
 	h.c.run(alone, definition(container("main", h.images.Serve, func(c *ecs.ContainerDefinition) { c.DisableNetworking = ptr(true) })))
 	id := h.c.becomes(alone, "RUNNING").Containers[0].RuntimeId

@@ -85,6 +85,7 @@ func RunConformance(t *testing.T, newRuntime func(t *testing.T) Fixture) {
 		"Ports_DynamicOnesDiffer":                      portsDynamic,
 		"Ports_FixedOneIsAsAskedAndFreeAfterwards":     portsFixed,
 		"Ports_TakenOneFailsTheStart":                  portsTaken,
+		"Ports_RangesAreConsecutive":                   portRanges,
 		"Ports_TCPAndUDPAreApart":                      portsProtocols,
 		"Network_SharedHasNoAddressOfItsOwn":           networkShared,
 		"Network_OfNotRunningContainerFailsTheStart":   networkNotRunning,

@@ -78,3 +78,27 @@ func networkDisabled(c *conformance) {
 		c.Errorf("without a network: %+v, want it running without an address", seen)
 	}
 }
+
+func portRanges(c *conformance) {
+	taken := map[uint16]bool{}
+	for _, name := range []string{"a", "b"} {
+		spec := c.spec(name, c.Images.Serve)
+		spec.Ports = []runtime.PortMapping{{ContainerPort: 80, Protocol: "tcp"}}
+		spec.PortRanges = []runtime.PortRange{{From: 8000, To: 8004, Protocol: "tcp"}, {From: 9000, To: 9001, Protocol: "udp"}}
+		seen := c.inspect(c.run(spec))
+		if len(seen.Ports) != 8 {
+			c.Fatalf("ports %v, want 8", seen.Ports)
+		}
+		last := map[string]runtime.PortBinding{}
+		for _, p := range seen.Ports[1:] {
+			if before, ok := last[p.Protocol]; ok && (p.ContainerPort != before.ContainerPort+1 || p.HostPort != before.HostPort+1) {
+				c.Errorf("ports %v are not consecutive", seen.Ports)
+			}
+			last[p.Protocol] = p
+			if p.Protocol == "tcp" && taken[p.HostPort] {
+				c.Errorf("port %d was given twice", p.HostPort)
+			}
+			taken[p.HostPort] = taken[p.HostPort] || p.Protocol == "tcp"
+		}
+	}
+}

@@ -26,6 +26,9 @@ func (r *Runtime) Create(ctx context.Context, spec runtime.Spec) (string, error)
 	}
 	defer done()
 
+	if spec, err = r.placeRanges(spec); err != nil {
+		return "", err
+	}
 	engine := r.client()
 	// Whatever has the name may go away between the refusal and the look at
 	// it; that leaves room for one more try.

@@ -155,8 +155,9 @@ func TestReport_PortRangesAreShownAsSuch(t *testing.T) {
 	s := play(t, task(container("web", func(d *ecs.ContainerDefinition) {
 		d.PortMappings = []ecs.PortMapping{{ContainerPortRange: "8000-8003"}, {ContainerPort: ptr[int32](80)}}
 	})))
-	if n := len(s.task.Units[0].Spec.Ports); n != 5 {
-		t.Fatalf("%d ports are published, want 5", n)
+	spec := s.task.Units[0].Spec
+	if want := []runtime.PortRange{{From: 8000, To: 8003, Protocol: "tcp"}}; len(spec.Ports) != 1 || !slices.Equal(spec.PortRanges, want) {
+		t.Fatalf("published are %v and %v, want one port and %v", spec.Ports, spec.PortRanges, want)
 	}
 	s.ok("pull web")
 	s.ok("create web")

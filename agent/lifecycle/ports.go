@@ -12,14 +12,7 @@ import (
 	"github.com/longshore/longshore/agent/runtime"
 )
 
-// PortRange is a range of container ports, each published on a host port that
-// the engine chooses.
-type PortRange struct {
-	From, To uint16
-	Protocol string
-}
-
-// publishRange publishes every port of a containerPortRange.
+// publishRange publishes a containerPortRange.
 func (u *Unit) publishRange(p *ecs.PortMapping) error {
 	first, last, _ := strings.Cut(p.ContainerPortRange, "-")
 	from, errFrom := strconv.ParseUint(first, 10, 16)
@@ -27,16 +20,14 @@ func (u *Unit) publishRange(p *ecs.PortMapping) error {
 	if errFrom != nil || errTo != nil || from == 0 || from > to {
 		return fmt.Errorf("%q is not a range of ports", p.ContainerPortRange)
 	}
-	r := PortRange{From: uint16(from), To: uint16(to), Protocol: string(cmp.Or(p.Protocol, ecs.TransportProtocolTcp))}
-	for port := from; port <= to; port++ {
-		u.Spec.Ports = append(u.Spec.Ports, runtime.PortMapping{ContainerPort: uint16(port), Protocol: r.Protocol})
-	}
-	u.PortRanges = append(u.PortRanges, r)
+	u.Spec.PortRanges = append(u.Spec.PortRanges, runtime.PortRange{
+		From: uint16(from), To: uint16(to), Protocol: string(cmp.Or(p.Protocol, ecs.TransportProtocolTcp)),
+	})
 	return nil
 }
 
 func (u *Unit) inRange(p runtime.PortBinding) bool {
-	for _, r := range u.PortRanges {
+	for _, r := range u.Spec.PortRanges {
 		if r.From <= p.ContainerPort && p.ContainerPort <= r.To && r.Protocol == p.Protocol {
 			return true
 		}
@@ -45,8 +36,7 @@ func (u *Unit) inRange(p runtime.PortBinding) bool {
 }
 
 // joinRange adds a binding to the ranges: to the last one if it goes on where
-// that ends, on both sides. The engine chooses each host port by itself, so that
-// a range of container ports may be several on the host; the truth is told of each.
+// that ends, on both sides.
 func joinRange(ranges []*agentv1.NetworkBinding, p runtime.PortBinding) []*agentv1.NetworkBinding {
 	if len(ranges) > 0 {
 		last := ranges[len(ranges)-1]

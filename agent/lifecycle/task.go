@@ -76,8 +76,6 @@ type Unit struct {
 	// HostPorts are the bindings of a unit in the host's network, which the
 	// engine knows nothing of.
 	HostPorts []*agentv1.NetworkBinding
-	// PortRanges are the container ports that are reported as ranges.
-	PortRanges []PortRange
 }
 
 // Dependency is one edge of the start-up order.

@@ -130,6 +130,7 @@ type Spec struct {
 	NetworkMode string   // "bridge", "host", "none", or "container:ID"
 	Links       []string // "container name:alias"
 	Ports       []PortMapping
+	PortRanges  []PortRange
 	DNSServers  []string
 	DNSSearch   []string
 	ExtraHosts  []string // "host:ip"
@@ -163,6 +164,13 @@ type PortMapping struct {
 	ContainerPort uint16
 	HostPort      uint16 // 0: the engine chooses a free one
 	Protocol      string // "tcp" or "udp"
+}
+
+// PortRange publishes consecutive container ports on as many consecutive host
+// ports, which the runtime chooses when it creates the container.
+type PortRange struct {
+	From, To uint16 // container ports, both included
+	Protocol string // "tcp" or "udp"
 }
 
 // Mount puts a host path or a named volume into a container.
