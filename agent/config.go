@@ -35,6 +35,7 @@ type Config struct {
 	CPUs              int      // CPU units to offer, 1024 a core; all of the host's
 	MemoryMiB         int      // to offer; all of the host's but the reserve
 	ReservedMemoryMiB int      // of the host's memory, not offered; 0
+	GPUs              []string // ids of the NVIDIA devices to offer, as its container toolkit takes them; none
 	ReservedPorts     []uint16 // TCP, never given to tasks; 22, 2375, 2376, 51678–51680
 
 	// Subnets are networks of the engine, by the names under which tasks ask for

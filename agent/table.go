@@ -245,7 +245,8 @@ func (t *table) compile(want session.Task) (lifecycle.Task, error) {
 	}
 	return lifecycle.Compile(lifecycle.Input{
 		ARN: want.ARN, Cluster: want.Cluster, Instance: t.instance, Definition: want.Definition, Overrides: want.Overrides,
-		Subnets: want.Subnets, Host: t.offer.Host, StopTimeout: t.config.StopTimeout, CleanupWait: t.config.TaskCleanupWait,
+		Subnets: want.Subnets, Host: t.offer.Host, Assigned: want.Assigned, LogDrivers: t.offer.logDrivers,
+		StopTimeout: t.config.StopTimeout, CleanupWait: t.config.TaskCleanupWait,
 	})
 }
 

@@ -17,6 +17,7 @@ type Hooks struct {
 
 	Create  func(ctx context.Context, next runtime.Runtime, spec runtime.Spec) (string, error)
 	Start   func(ctx context.Context, next runtime.Runtime, id string) error
+	Restart func(ctx context.Context, next runtime.Runtime, id string, began time.Time) error
 	Stop    func(ctx context.Context, next runtime.Runtime, id string, grace time.Duration) error
 	Remove  func(ctx context.Context, next runtime.Runtime, id string) error
 	Inspect func(ctx context.Context, next runtime.Runtime, id string) (runtime.Container, error)
@@ -72,6 +73,13 @@ func (i *intercepted) Start(ctx context.Context, id string) error {
 		return i.hooks.Start(ctx, i.next, id)
 	}
 	return i.next.Start(ctx, id)
+}
+
+func (i *intercepted) Restart(ctx context.Context, id string, began time.Time) error {
+	if i.hooks.Restart != nil {
+		return i.hooks.Restart(ctx, i.next, id, began)
+	}
+	return i.next.Restart(ctx, id, began)
 }
 
 func (i *intercepted) Stop(ctx context.Context, id string, grace time.Duration) error {

@@ -129,7 +129,7 @@ func completeInfo(info runtime.Info) runtime.Info {
 		info.VolumeDrivers = []string{localDriver}
 	}
 	if info.LogDrivers == nil {
-		info.LogDrivers = []string{"json-file"}
+		info.LogDrivers = []string{"json-file", "local"}
 	}
 	return info
 }

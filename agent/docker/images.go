@@ -27,9 +27,11 @@ func (r *Runtime) Image(ctx context.Context, ref string) (runtime.Image, error) 
 }
 
 // manifestDigest picks the digest under which the repository of ref has the
-// image: one image may have been pulled from several. An image that is asked
-// for by its id has no repository, and then any will do.
+// image: one image may have been pulled from several. By another's digest ref's
+// repository may not have it. An image that is asked for by its id has no
+// repository, and then any will do.
 func manifestDigest(ref string, repoDigests []string) string {
+	byID := strings.HasPrefix(ref, "sha256:")
 	wanted, err := reference.ParseNormalizedNamed(ref)
 	fallback := ""
 	for _, entry := range repoDigests {
@@ -41,7 +43,7 @@ func manifestDigest(ref string, repoDigests []string) string {
 		if err == nil && errHave == nil && have.Name() == wanted.Name() {
 			return digest
 		}
-		if fallback == "" {
+		if fallback == "" && byID {
 			fallback = digest
 		}
 	}

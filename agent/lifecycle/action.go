@@ -25,12 +25,13 @@ const (
 	Remove
 	RemoveVolumes
 	Cancel
-	Resolve // find out the values that the definition names
+	Resolve          // find out the values that the definition names
+	RestartContainer // start once more, then inspect
 )
 
 // String returns a short name, as metrics show it.
 func (o Op) String() string {
-	return [...]string{"none", "create_volumes", "pull", "create", "start", "inspect", "stop", "remove", "remove_volumes", "cancel", "resolve"}[o]
+	return [...]string{"none", "create_volumes", "pull", "create", "start", "inspect", "stop", "remove", "remove_volumes", "cancel", "resolve", "restart"}[o]
 }
 
 // NoUnit is the Unit of actions on the task's volumes and groups.
@@ -44,6 +45,7 @@ type Action struct {
 	Op    Op
 	Unit  int           // index of the container, or NoUnit
 	Grace time.Duration // of Stop
+	Began time.Time     // of RestartContainer: when the run began that has ended
 }
 
 // Deadline is how long the action may take, as in the ECS agent. 0: the one who
@@ -52,7 +54,7 @@ func (a Action) Deadline() time.Duration {
 	switch a.Op {
 	case Create:
 		return 4 * time.Minute
-	case Start:
+	case Start, RestartContainer:
 		return 3 * time.Minute
 	case Inspect:
 		return 30 * time.Second
@@ -75,7 +77,7 @@ type Result struct {
 	RuntimeID string             // of Create
 	Digest    string             // of Pull
 	Values    []*Values          // of Resolve, by unit
-	Container *runtime.Container // of Start, Stop and Inspect: what is true now, if it could be found out
+	Container *runtime.Container // of Start, RestartContainer, Stop and Inspect: what is true now, if it could be found out
 }
 
 // The names of failures, as ECS writes them before the engine's text.
@@ -126,6 +128,9 @@ func (s *State) Begin(a Action, now time.Time) {
 		return
 	}
 	act.Doing, act.Cancelled = a.Op, false
+	if a.Op == RestartContainer {
+		s.Containers[a.Unit].beginRestart()
+	}
 	if a.Op == Pull && s.PullStartedAt.IsZero() {
 		s.PullStartedAt = now
 	}
@@ -157,6 +162,8 @@ func (s *State) End(t Task, a Action, r Result, now time.Time) {
 		s.forgetValues(t)
 	case Start:
 		c.endStart(r, name, now)
+	case RestartContainer:
+		c.endRestart(r, name, now)
 	case Inspect, Stop:
 		c.endLook(r, name, now)
 	case Remove:
@@ -220,7 +227,7 @@ func (c *Container) endCreate(r Result, now time.Time) {
 	case lost(r.Err):
 		c.Uncertain = true
 		c.putOff(now, lastRetry)
-	case errors.Is(r.Err, context.DeadlineExceeded):
+	case isTimeout(r.Err):
 		c.Uncertain = true
 		c.Fault = faultText(faultCreate, Action{Op: Create}, "created", r.Err)
 	case errors.Is(r.Err, runtime.ErrNotFound) && !c.ImageLost:
@@ -238,7 +245,7 @@ func (c *Container) endStart(r Result, name string, now time.Time) {
 	case r.Err == nil || lost(r.Err): // it may be running; that was not to be found out
 		c.Uncertain = true
 		c.putOff(now, lastRetry)
-	case errors.Is(r.Err, context.DeadlineExceeded):
+	case isTimeout(r.Err):
 		c.Uncertain = true
 		c.Fault = faultText(faultStart, Action{Op: Start}, "started", r.Err)
 	case errors.Is(r.Err, runtime.ErrNotFound):
@@ -280,8 +287,10 @@ func lost(err error) bool {
 	return errors.Is(err, runtime.ErrUnavailable) || errors.Is(err, context.Canceled)
 }
 
+func isTimeout(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
+
 func faultText(name string, a Action, reached string, err error) string {
-	if errors.Is(err, context.DeadlineExceeded) {
+	if isTimeout(err) {
 		limit := a.Deadline()
 		if a.Op == Pull {
 			limit = PullDeadline

@@ -32,6 +32,7 @@ type agentFlags struct {
 	zone         string
 	cpus, memory int
 	reservedMem  int
+	gpus         []string
 	cleanupWait  time.Duration
 	stopTimeout  time.Duration
 	pulls        string
@@ -55,6 +56,7 @@ func (f *agentFlags) add(flags *pflag.FlagSet, pulls string) {
 	flags.IntVar(&f.cpus, "cpus", 0, "processors to offer (default: all; 1024 CPU units each)")
 	flags.IntVar(&f.memory, "memory", 0, "MiB of memory to offer (default: all but the reserve)")
 	flags.IntVar(&f.reservedMem, "reserved-memory", 0, "MiB of the host's memory that tasks do not get")
+	flags.StringSliceVar(&f.gpus, "gpus", []string{gpusAuto}, "ids of the NVIDIA devices to offer, comma-separated; auto (those of the machine) or none")
 	flags.DurationVar(&f.cleanupWait, "task-cleanup-wait", 3*time.Hour, "how long the containers of a STOPPED task are kept, for their logs")
 	flags.DurationVar(&f.stopTimeout, "stop-timeout", 30*time.Second, "time between SIGTERM and SIGKILL for containers without a stopTimeout")
 	flags.StringVar(&f.pulls, "image-pull-behavior", pulls, "default (pull, else the cached image), always, once or prefer-cached")
@@ -121,6 +123,28 @@ func (f *agentFlags) config(runtime *docker.Runtime, dataDir string, controlPlan
 	}, nil
 }
 
+// What --gpus takes in place of ids.
+const (
+	gpusAuto = "auto"
+	gpusNone = "none"
+)
+
+// devices are the GPUs to offer. A machine whose GPUs cannot be found out about
+// runs its other tasks all the same.
+func (f *agentFlags) devices(ctx context.Context, log *slog.Logger) []string {
+	switch {
+	case len(f.gpus) != 1 || f.gpus[0] != gpusAuto && f.gpus[0] != gpusNone:
+		return f.gpus
+	case f.gpus[0] == gpusNone:
+		return nil
+	}
+	found, err := agent.FindGPUs(ctx, "/")
+	if err != nil {
+		log.Warn("offering no GPUs", "error", err)
+	}
+	return found
+}
+
 func newAgent() *cobra.Command {
 	var flags agentFlags
 	var logs logFlags
@@ -147,6 +171,7 @@ func newAgent() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			cfg.GPUs = flags.devices(ctx, log)
 			files, closeFiles, err := flags.envFiles.sources()
 			if err != nil {
 				return err
