@@ -23,6 +23,7 @@ type worker struct {
 	born    time.Time
 	silent  bool // nobody is to be told of the task
 	wake    chan struct{}
+	release func() // of the images that the task needs
 	// news of a unit's container, one slot each: Start waits for it shortly.
 	news []chan struct{}
 
@@ -63,6 +64,18 @@ func newWorker(t *table, task lifecycle.Task, state lifecycle.State, now time.Ti
 		w.news = append(w.news, make(chan struct{}, 1))
 	}
 	return w
+}
+
+// imageRefs are the images that the task is made of. Those of an orphan are not
+// known, and used by its containers.
+func (w *worker) imageRefs() []string {
+	var refs []string
+	for i := range w.task.Units {
+		if ref := w.task.Units[i].Spec.Image; ref != "" {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
 }
 
 // tell changes the inbox and wakes the worker.

@@ -73,6 +73,11 @@ func ImportImages(t testing.TB, host string) Images {
 		// Nothing listens on port 1, and the name says that it is not to be
 		// looked for anywhere else.
 		Missing: "127.0.0.1:1/longshore-test/missing:1",
+		Spare: func(t testing.TB) string {
+			ref := "longshore-test/spare:" + strings.ToLower(rand.Text())
+			importImage(t, host, ref, root, []string{`ENTRYPOINT ["/program"]`})
+			return ref
+		},
 	}
 }
 
@@ -109,7 +114,8 @@ func importImage(t testing.TB, host, ref string, root []byte, changes []string) 
 	}
 	t.Cleanup(func() {
 		// t.Context has ended by now.
-		if err := askEngine(context.Background(), host, http.MethodDelete, "/images/"+ref+"?force=1", nil); err != nil {
+		err := askEngine(context.Background(), host, http.MethodDelete, "/images/"+ref+"?force=1", nil)
+		if err != nil && !strings.Contains(err.Error(), "No such image") { // a test may have removed it
 			t.Errorf("remove image %s: %v", ref, err)
 		}
 	})

@@ -173,7 +173,7 @@ func wantAllUnavailable(t *testing.T, rt *Runtime, id string) {
 	_, errVolumes := rt.ListVolumes(ctx, nil)
 	for method, err := range map[string]error{
 		"Info": errInfo, "Image": errImage, "Create": errCreate, "Inspect": errInspect, "List": errList,
-		"Pull":         rt.Pull(ctx, "x", nil),
+		"Pull":         rt.Pull(ctx, "x", nil, nil),
 		"Start":        rt.Start(ctx, id),
 		"Stop":         rt.Stop(ctx, id, time.Second),
 		"Remove":       rt.Remove(ctx, id),

@@ -25,6 +25,7 @@ func (r *Runtime) Info(ctx context.Context) (runtime.Info, error) {
 		Hostname:      info.Name,
 		CgroupVersion: info.CgroupVersion,
 		LogDrivers:    slices.Clone(info.Plugins.Log),
+		DataRoot:      localPath(engine.DaemonHost(), info.DockerRootDir),
 		SecurityOpts:  securityNames(info.SecurityOptions),
 	}, nil
 }
@@ -56,4 +57,13 @@ func securityNames(options []string) []string {
 		}
 	}
 	return names
+}
+
+// localPath returns a folder of the engine if it is one of this machine, too: a
+// socket in the file system is that of a neighbour.
+func localPath(host, path string) string {
+	if !strings.HasPrefix(host, "unix://") {
+		return ""
+	}
+	return path
 }

@@ -77,6 +77,7 @@ func (n *next) act(op Op, unit int) {
 	if op == Stop {
 		action.Grace = n.Units[unit].StopTimeout
 	}
+	action.Limit = n.Limits.of(op, action.Grace)
 	n.plan.Actions = append(n.plan.Actions, action)
 }
 

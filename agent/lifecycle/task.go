@@ -37,6 +37,7 @@ type Task struct {
 	VolumeNames []string // on the engine, of the volumes that live and die with the task
 	Labels      map[string]string
 	CleanupWait time.Duration
+	Limits      Limits // zero: the defaults
 
 	Stop     bool // desired status STOPPED
 	Released bool // the control plane knows durably that it is STOPPED: it may be cleaned up
