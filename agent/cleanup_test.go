@@ -184,7 +184,7 @@ func TestCleanup_KeepsWhatAWaitingTaskWillNeed(t *testing.T) {
 	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
 		r := &registry{}
 		engine := r.engine(m)
-		newHost(t, c, engine, quickCleanup, func(config *agent.Config) { config.PullInactivity = 10 * time.Hour })
+		newHost(t, c, engine, quickCleanup, func(config *agent.Config) { config.PullInactivity, config.PullBehavior = 10*time.Hour, agent.PullOnce })
 		runJob(t, c, m, "needed:1")
 		r.takes = 115 * time.Minute
 		m.PublishImage("slow:1", agenttest.Program{}, nil)

@@ -35,6 +35,7 @@ type controlPlane struct {
 	instances     map[string]bool
 	definitions   map[string][]byte
 	tasks         map[string]*placed
+	removed       map[string]bool
 	out           chan *agentv1.ControlMessage // of the present session
 	deaf          bool                         // reports are not acknowledged
 	away          bool                         // no session can be opened
@@ -51,7 +52,7 @@ func newControlPlane(t *testing.T) *controlPlane {
 	t.Helper()
 	c := &controlPlane{
 		t: t, listener: bufconn.Listen(1 << 20), patience: 2 * time.Minute, changed: make(chan struct{}), instances: map[string]bool{},
-		definitions: map[string][]byte{}, tasks: map[string]*placed{},
+		definitions: map[string][]byte{}, tasks: map[string]*placed{}, removed: map[string]bool{},
 	}
 	server := grpc.NewServer()
 	agentv1.RegisterAgentServiceServer(server, c)
@@ -171,8 +172,11 @@ func (c *controlPlane) take(r *agentv1.Report, out chan *agentv1.ControlMessage)
 	}
 	for _, state := range r.Tasks {
 		p := c.tasks[state.Arn]
+		if p == nil && c.removed[state.Arn] {
+			continue // it was on its way when the task was removed
+		}
 		if p == nil {
-			c.t.Errorf("report of the unknown task %s", state.Arn)
+			c.t.Errorf("report of the unknown task %s: %v", state.Arn, state)
 			continue
 		}
 		p.state = state
@@ -228,6 +232,7 @@ func (c *controlPlane) remove(arn string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.tasks, arn)
+	c.removed[arn] = true
 	c.push(&agentv1.Desired{Removed: []string{arn}})
 }
 

@@ -14,7 +14,9 @@ func (c *conformance) stored(ref string) (runtime.StoredImage, bool) {
 	if err != nil {
 		c.Fatalf("ListImages() = %v", err)
 	}
-	i := slices.IndexFunc(all, func(s runtime.StoredImage) bool { return slices.Contains(s.Names, ref) || slices.Contains(s.Names, ref+":latest") })
+	i := slices.IndexFunc(all, func(s runtime.StoredImage) bool {
+		return slices.Contains(s.Names, ref) || slices.Contains(s.Names, ref+":latest")
+	})
 	if i < 0 {
 		return runtime.StoredImage{}, false
 	}
