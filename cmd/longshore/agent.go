@@ -31,6 +31,8 @@ type agentFlags struct {
 	stopTimeout  time.Duration
 	pulls        string
 	maxPulls     int
+	limits       limitFlags
+	images       imageFlags
 }
 
 func (f *agentFlags) add(flags *pflag.FlagSet, pulls string) {
@@ -44,12 +46,14 @@ func (f *agentFlags) add(flags *pflag.FlagSet, pulls string) {
 	flags.IntVar(&f.reservedMem, "reserved-memory", 0, "MiB of the host's memory that tasks do not get")
 	flags.DurationVar(&f.cleanupWait, "task-cleanup-wait", 3*time.Hour, "how long the containers of a STOPPED task are kept, for their logs")
 	flags.DurationVar(&f.stopTimeout, "stop-timeout", 30*time.Second, "time between SIGTERM and SIGKILL for containers without a stopTimeout")
-	flags.StringVar(&f.pulls, "image-pull-behavior", pulls, "default (pull, else the cached image), always, once or prefer-cached")
+	flags.StringVar(&f.pulls, "image-pull", pulls, "when images are pulled: default (always; if that fails, the cached image is used), always, once or prefer-cached")
 	flags.IntVar(&f.maxPulls, "max-pulls", 3, "images pulled at a time")
+	f.limits.add(flags)
+	f.images.add(flags)
 }
 
 func (f *agentFlags) config(runtime *docker.Runtime, dataDir string, controlPlane []string, log *slog.Logger, registry prometheus.Registerer) agent.Config {
-	return agent.Config{
+	c := agent.Config{
 		ControlPlane:      controlPlane,
 		Cluster:           f.cluster,
 		DataDir:           dataDir,
@@ -68,6 +72,9 @@ func (f *agentFlags) config(runtime *docker.Runtime, dataDir string, controlPlan
 		Logger:            log,
 		Registry:          registry,
 	}
+	f.limits.apply(&c)
+	f.images.apply(&c)
+	return c
 }
 
 func newAgent() *cobra.Command {
