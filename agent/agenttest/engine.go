@@ -106,12 +106,28 @@ func programArchive(t testing.TB) []byte {
 	return archive.Bytes()
 }
 
-func importImage(t testing.TB, host, ref string, root []byte, changes []string) {
+// ImportImage gives the engine at host, which is the test's own, an image of the
+// test program with the given arguments. It goes with the engine.
+func ImportImage(t testing.TB, host, ref string, args ...string) {
+	t.Helper()
+	command, err := json.Marshal(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	putImage(t, host, ref, programArchive(t), []string{`ENTRYPOINT ["/program"]`, "CMD " + string(command)})
+}
+
+func putImage(t testing.TB, host, ref string, root []byte, changes []string) {
 	t.Helper()
 	query := url.Values{"fromSrc": {"-"}, "repo": {ref}, "changes": changes}
 	if err := askEngine(t.Context(), host, http.MethodPost, "/images/create?"+query.Encode(), root); err != nil {
 		t.Fatalf("import image %s: %v", ref, err)
 	}
+}
+
+func importImage(t testing.TB, host, ref string, root []byte, changes []string) {
+	t.Helper()
+	putImage(t, host, ref, root, changes)
 	t.Cleanup(func() {
 		// t.Context has ended by now.
 		err := askEngine(context.Background(), host, http.MethodDelete, "/images/"+ref+"?force=1", nil)
