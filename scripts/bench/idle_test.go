@@ -17,7 +17,7 @@ import (
 
 const (
 	idleTasks  = 100
-	idleSettle = 10 * time.Second // after the last task has started
+	idleSettle = 150 * time.Second // after the last task has started: Go collects a quiet heap every 2 min
 	idlePeriod = 60 * time.Second // that is measured
 )
 
