@@ -33,6 +33,7 @@ type controlPlane struct {
 	changed       chan struct{} // closed and replaced when something has been reported
 	registrations []*ecs.RegisterContainerInstanceRequest
 	instances     map[string]bool
+	inactive      map[string]bool
 	definitions   map[string][]byte
 	tasks         map[string]*placed
 	removed       map[string]bool
@@ -51,7 +52,7 @@ type placed struct {
 func newControlPlane(t *testing.T) *controlPlane {
 	t.Helper()
 	c := &controlPlane{
-		t: t, listener: bufconn.Listen(1 << 20), patience: 2 * time.Minute, changed: make(chan struct{}), instances: map[string]bool{},
+		t: t, listener: bufconn.Listen(1 << 20), patience: 2 * time.Minute, changed: make(chan struct{}), instances: map[string]bool{}, inactive: map[string]bool{},
 		definitions: map[string][]byte{}, tasks: map[string]*placed{}, removed: map[string]bool{},
 	}
 	server := grpc.NewServer()
@@ -95,6 +96,8 @@ func (c *controlPlane) RegisterContainerInstance(_ context.Context, r *agentv1.R
 	switch {
 	case arn == "":
 		arn = "arn:aws:ecs:us-east-1:000000000000:container-instance/" + request.Cluster + "/" + strings.ToLower(rand.Text())
+	case c.inactive[arn]:
+		return nil, status.Error(codes.FailedPrecondition, "ClientException: inactive container instance")
 	case !c.instances[arn]:
 		return nil, status.Error(codes.NotFound, "ClientException: unknown container instance")
 	}

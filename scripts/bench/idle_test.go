@@ -18,7 +18,7 @@ import (
 const (
 	idleTasks  = 100
 	idleSettle = 150 * time.Second // after the last task has started: Go collects a quiet heap every 2 min
-	idlePeriod = 60 * time.Second // that is measured
+	idlePeriod = 60 * time.Second  // that is measured
 )
 
 // BenchmarkIdle measures what an agent costs that has 100 running tasks and
@@ -62,6 +62,9 @@ func BenchmarkIdle(b *testing.B) {
 		calls := 0
 		for _, n := range counter.counts() {
 			calls += n
+		}
+		for _, name := range []string{"heap_inuse", "heap_idle", "heap_released", "stack_inuse", "sys"} {
+			b.Logf("go_memstats_%s: %.1f MiB", name, metrics("go_memstats_"+name+"_bytes")/(1<<20))
 		}
 		b.ReportMetric(100*used/time.Since(began).Seconds(), "cpu-percent")
 		b.ReportMetric(metrics("process_resident_memory_bytes")/(1<<20), "rss-MiB")
