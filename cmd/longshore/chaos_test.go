@@ -45,6 +45,19 @@ func TestChaos(t *testing.T) {
 	}
 }
 
+// The things that happen to a host, besides reboot. Each returns when it is up again.
+
+func (h *hostSite) killLongshore() { h.dev.Kill(); h.boot() }
+func (h *hostSite) restartDocker() { h.daemon.Stop(h.t); h.daemon.Start(h.t) }
+func (h *hostSite) crashDocker()   { h.daemon.Kill(h.t); h.daemon.Start(h.t) }
+
+func (h *hostSite) killLongshoreAndDocker() {
+	h.dev.Kill()
+	h.daemon.Kill(h.t)
+	h.daemon.Start(h.t)
+	h.boot()
+}
+
 // hangDocker keeps the daemon from working for a while.
 func (h *hostSite) hangDocker(d time.Duration) {
 	h.daemon.Hang(h.t)

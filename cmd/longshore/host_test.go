@@ -108,23 +108,11 @@ func (h *hostSite) checkRunning(after string, task types.Task) {
 	}
 }
 
-// The things that happen to a host. Each returns when the host is up again.
-
+// reboot is loss of power; it returns when everything is up again.
 func (h *hostSite) reboot() {
 	h.dev.Kill()
 	h.daemon.Crash(h.t)
 	h.daemon.Boot(h.t)
-	h.boot()
-}
-
-func (h *hostSite) killLongshore() { h.dev.Kill(); h.boot() }
-func (h *hostSite) restartDocker() { h.daemon.Stop(h.t); h.daemon.Start(h.t) }
-func (h *hostSite) crashDocker()   { h.daemon.Kill(h.t); h.daemon.Start(h.t) }
-
-func (h *hostSite) killLongshoreAndDocker() {
-	h.dev.Kill()
-	h.daemon.Kill(h.t)
-	h.daemon.Start(h.t)
 	h.boot()
 }
 
