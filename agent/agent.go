@@ -4,7 +4,8 @@
 // through a runtime.Runtime, and reports what became of it through package
 // session.
 //
-// It keeps nothing on disk but its identity. What runs is read from the
+// It keeps nothing on disk but its identity and notes of the images that it has
+// pulled. What runs is read from the
 // engine's labels when the agent starts and when the engine comes back, so that
 // stopping, upgrading or killing the agent never touches a container. It never
 // imports the control plane or a particular engine.
@@ -104,6 +105,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { return tasks.session.Run(ctx) })
 	group.Go(func() error { return monitor.run(ctx) })
 	group.Go(func() error { return tasks.run(ctx) })
+	group.Go(func() error { return newSweeper(a.config, images).run(ctx) })
 	return group.Wait()
 }
 
