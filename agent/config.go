@@ -41,6 +41,8 @@ type Config struct {
 	PullBehavior    PullBehavior
 	MaxPulls        int // at a time; 3
 
+	Metadata *MetadataConfig // nil: tasks get neither metadata nor credentials
+
 	Logger   *slog.Logger          // slog.Default
 	Registry prometheus.Registerer // a registry of its own
 }

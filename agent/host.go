@@ -82,6 +82,9 @@ func (a *Agent) attributes(info runtime.Info) []ecs.Attribute {
 			all[capability+option] = ""
 		}
 	}
+	for _, name := range a.endpoint.attributes() {
+		all[name] = ""
+	}
 	maps.Copy(all, a.config.Attributes)
 	var attributes []ecs.Attribute
 	for _, name := range slices.Sorted(maps.Keys(all)) {

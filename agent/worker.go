@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/longshore/longshore/agent/lifecycle"
+	"github.com/longshore/longshore/agent/metadata"
 	"github.com/longshore/longshore/agent/runtime"
 	agentv1 "github.com/longshore/longshore/proto/agent/v1"
 )
@@ -24,7 +25,9 @@ type worker struct {
 	silent  bool // nobody is to be told of the task
 	wake    chan struct{}
 	// news of a unit's container, one slot each: Start waits for it shortly.
-	news []chan struct{}
+	news  []chan struct{}
+	about *metadata.Facts // nil: nobody said
+	gone  chan struct{}   // closed when run has returned
 
 	mu    sync.Mutex
 	inbox inbox
@@ -32,6 +35,7 @@ type worker struct {
 	// Of run alone:
 	task     lifecycle.Task
 	state    lifecycle.State
+	asked    []chan<- metadata.Task
 	cancels  []context.CancelFunc // of the actions under way, by unit
 	reported *agentv1.TaskState
 	counted  lifecycle.Status
@@ -45,6 +49,7 @@ type inbox struct {
 	refreshed bool
 	listed    []runtime.Container // if refreshed
 	done      []outcome
+	asked     []chan<- metadata.Task // who wants to know how the task stands
 }
 
 type outcome struct {
@@ -54,7 +59,7 @@ type outcome struct {
 
 func newWorker(t *table, task lifecycle.Task, state lifecycle.State, now time.Time) *worker {
 	w := &worker{
-		table: t, arn: task.ARN, volumes: task.VolumeNames, born: now, wake: make(chan struct{}, 1),
+		table: t, arn: task.ARN, volumes: task.VolumeNames, born: now, wake: make(chan struct{}, 1), gone: make(chan struct{}),
 		task: task, state: state, counted: state.Status,
 		cancels: make([]context.CancelFunc, len(task.Units)),
 	}
@@ -116,6 +121,7 @@ func (w *worker) run(ctx context.Context) {
 		}
 		w.count()
 		w.report()
+		w.answer()
 		if plan.Done {
 			return
 		}
@@ -160,6 +166,7 @@ func (w *worker) takeIn(now time.Time) {
 			in.noticed[unit] = false
 		}
 	}
+	w.asked = in.asked
 	w.inbox = inbox{noticed: in.noticed}
 }
 

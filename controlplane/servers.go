@@ -119,6 +119,7 @@ func (c *ControlPlane) serveAgents(ctx context.Context) error {
 		Dispatcher: c.currentDispatcher,
 		Leader:     func() string { return c.leaderAddresses().Agent },
 		Register:   c.api.RegisterContainerInstance,
+		Tasks:      c.api,
 		Logger:     c.cfg.Logger,
 	}))
 	ended := make(chan error, 1)

@@ -74,7 +74,10 @@ type Container struct {
 	Cause Cause
 
 	ImageDigest string
-	ImageLost   bool // the image went away between being looked up and being used; it happened once already
+	ImageID     string
+	CreatedAt   time.Time
+	IPAddress   string // while it runs and after that; "" if it has none of its own
+	ImageLost   bool   // the image went away between being looked up and being used; it happened once already
 
 	ExitCode              *int32
 	Reason                string // why it ended, where the exit code does not say
@@ -195,6 +198,10 @@ func (c *Container) observe(rc runtime.Container, now time.Time) {
 		return // not the one that this task started
 	}
 	c.RuntimeID = rc.ID
+	c.ImageID, c.CreatedAt = rc.ImageID, rc.CreatedAt
+	if rc.IPAddress != "" { // an ended container has given it back; keep what it had
+		c.IPAddress = rc.IPAddress
+	}
 	c.Uncertain = false
 	if c.Phase == Ended {
 		return

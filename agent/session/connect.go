@@ -37,6 +37,8 @@ func (s *Session) connect(ctx context.Context) (opened bool, err error) {
 			return false, err
 		}
 	}
+	s.line.set(client, s.instance)
+	defer s.line.set(nil, "")
 	opened, err = s.converse(ctx, client)
 	if unknown(err) {
 		s.registered = false // the next registration finds out, and gets a new ARN if it has to

@@ -26,6 +26,9 @@ type Task struct {
 	Stop        bool              // desired status STOPPED
 	KnownStatus string            // what the control plane has been told
 	StopReason  string
+	LaunchType  string
+	// ContainerARNs are in the order of the definition's containers.
+	ContainerARNs []string
 	// Invalid is why the task cannot be run at all, in which case there may be
 	// no Definition.
 	Invalid error
@@ -69,7 +72,10 @@ func (d *decoder) task(t *agentv1.Task) Task {
 		Stop:        t.DesiredStatus == stopped,
 		KnownStatus: t.KnownStatus,
 		StopReason:  t.StopReason,
-		Invalid:     d.broken[t.Definition],
+		LaunchType:  t.LaunchType,
+
+		ContainerARNs: t.ContainerArns,
+		Invalid:       d.broken[t.Definition],
 	}
 	if task.Definition == nil && task.Invalid == nil {
 		task.Invalid = fmt.Errorf("the control plane did not send task definition %s", t.Definition)

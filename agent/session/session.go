@@ -72,6 +72,7 @@ func (t *Timing) complete() {
 type Session struct {
 	Config
 	outbox  *outbox
+	line    line
 	metrics metrics
 
 	// Of Run alone:

@@ -31,6 +31,7 @@ type agentFlags struct {
 	stopTimeout  time.Duration
 	pulls        string
 	maxPulls     int
+	metadata     metadataFlags
 }
 
 func (f *agentFlags) add(flags *pflag.FlagSet, pulls string) {
@@ -46,6 +47,7 @@ func (f *agentFlags) add(flags *pflag.FlagSet, pulls string) {
 	flags.DurationVar(&f.stopTimeout, "stop-timeout", 30*time.Second, "time between SIGTERM and SIGKILL for containers without a stopTimeout")
 	flags.StringVar(&f.pulls, "image-pull-behavior", pulls, "default (pull, else the cached image), always, once or prefer-cached")
 	flags.IntVar(&f.maxPulls, "max-pulls", 3, "images pulled at a time")
+	f.metadata.add(flags)
 }
 
 func (f *agentFlags) config(runtime *docker.Runtime, dataDir string, controlPlane []string, log *slog.Logger, registry prometheus.Registerer) agent.Config {
@@ -94,6 +96,9 @@ func newAgent() *cobra.Command {
 			registry := prometheus.NewRegistry()
 			cfg := flags.config(runtime, dataDir, controlPlane, log, registry)
 			if cfg.TLS, err = tls.config(); err != nil {
+				return err
+			}
+			if cfg.Metadata, err = flags.metadata.config(); err != nil {
 				return err
 			}
 			a, err := agent.New(cfg)

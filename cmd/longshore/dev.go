@@ -54,6 +54,9 @@ ends; services keep their desired count and are filled again at the next start.`
 				return err
 			}
 			agentCfg := agentSettings.config(runtime, filepath.Join(dataDir, "agent"), []string{cfg.Agents.Addr().String()}, log, prometheus.NewRegistry())
+			if agentCfg.Metadata, err = agentSettings.metadata.config(); err != nil {
+				return err
+			}
 			a, err := agent.New(agentCfg)
 			if err != nil {
 				return err

@@ -26,7 +26,7 @@ func checkOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition) error {
 	if n := utf8.RuneCount(encoded); n > maxOverrides {
 		return invalid("The overrides are %d characters long; at most %d are allowed.", n, maxOverrides)
 	}
-	if err := refuseUnhonoured(o, "containerOverrides"); err != nil {
+	if err := refuseUnhonoured(o, "containerOverrides", "taskRoleArn"); err != nil {
 		return err
 	}
 	containers := make(map[string]*ecs.ContainerDefinition, len(d.ContainerDefinitions))

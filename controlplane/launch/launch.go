@@ -85,7 +85,7 @@ func (o *Order) Request(count int, source *rand.Rand) placement.Request {
 		TCP:                r.TCP,
 		UDP:                r.UDP,
 		Group:              o.Group,
-		RequiredAttributes: requiredAttributes(&o.Definition.Shape),
+		RequiredAttributes: append(requiredAttributes(&o.Definition.Shape), roleAttributes(&o.Definition.Shape, o.Overrides)...),
 		Strategies:         o.Strategies,
 		Rand:               source,
 	}

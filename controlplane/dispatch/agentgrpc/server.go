@@ -29,7 +29,9 @@ type Config struct {
 	Leader func() string
 	// Register is the API's operation of that name.
 	Register func(context.Context, *ecs.RegisterContainerInstanceRequest) (*ecs.RegisterContainerInstanceResponse, error)
-	Logger   *slog.Logger
+	// Tasks are the operations that agents call on behalf of their tasks.
+	Tasks  TaskOperations
+	Logger *slog.Logger
 }
 
 // Server implements agentv1.AgentServiceServer.

@@ -211,6 +211,334 @@ func (x *RegisterContainerInstanceResponse) GetOutput() []byte {
 	return nil
 }
 
+type TaskProtectionRequest struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	ContainerInstance string                 `protobuf:"bytes,1,opt,name=container_instance,json=containerInstance,proto3" json:"container_instance,omitempty"` // ARN
+	Task              string                 `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`                                                    // ARN of a task on that instance; NotFound if it is not
+	Update            *ProtectionUpdate      `protobuf:"bytes,3,opt,name=update,proto3" json:"update,omitempty"`                                                // without: the protection is read
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *TaskProtectionRequest) Reset() {
+	*x = TaskProtectionRequest{}
+	mi := &file_agent_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskProtectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskProtectionRequest) ProtoMessage() {}
+
+func (x *TaskProtectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskProtectionRequest.ProtoReflect.Descriptor instead.
+func (*TaskProtectionRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TaskProtectionRequest) GetContainerInstance() string {
+	if x != nil {
+		return x.ContainerInstance
+	}
+	return ""
+}
+
+func (x *TaskProtectionRequest) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *TaskProtectionRequest) GetUpdate() *ProtectionUpdate {
+	if x != nil {
+		return x.Update
+	}
+	return nil
+}
+
+type ProtectionUpdate struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Enabled          bool                   `protobuf:"varint,1,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	ExpiresInMinutes *int32                 `protobuf:"varint,2,opt,name=expires_in_minutes,json=expiresInMinutes,proto3,oneof" json:"expires_in_minutes,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ProtectionUpdate) Reset() {
+	*x = ProtectionUpdate{}
+	mi := &file_agent_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProtectionUpdate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProtectionUpdate) ProtoMessage() {}
+
+func (x *ProtectionUpdate) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProtectionUpdate.ProtoReflect.Descriptor instead.
+func (*ProtectionUpdate) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ProtectionUpdate) GetEnabled() bool {
+	if x != nil {
+		return x.Enabled
+	}
+	return false
+}
+
+func (x *ProtectionUpdate) GetExpiresInMinutes() int32 {
+	if x != nil && x.ExpiresInMinutes != nil {
+		return *x.ExpiresInMinutes
+	}
+	return 0
+}
+
+type TaskProtectionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Output        []byte                 `protobuf:"bytes,1,opt,name=output,proto3" json:"output,omitempty"`                        // ecs.GetTaskProtectionResponse, whose members UpdateTaskProtectionResponse has too
+	ErrorCode     string                 `protobuf:"bytes,2,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"` // of the ECS API; with it there is no output
+	ErrorMessage  string                 `protobuf:"bytes,3,opt,name=error_message,json=errorMessage,proto3" json:"error_message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskProtectionResponse) Reset() {
+	*x = TaskProtectionResponse{}
+	mi := &file_agent_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskProtectionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskProtectionResponse) ProtoMessage() {}
+
+func (x *TaskProtectionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskProtectionResponse.ProtoReflect.Descriptor instead.
+func (*TaskProtectionResponse) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *TaskProtectionResponse) GetOutput() []byte {
+	if x != nil {
+		return x.Output
+	}
+	return nil
+}
+
+func (x *TaskProtectionResponse) GetErrorCode() string {
+	if x != nil {
+		return x.ErrorCode
+	}
+	return ""
+}
+
+func (x *TaskProtectionResponse) GetErrorMessage() string {
+	if x != nil {
+		return x.ErrorMessage
+	}
+	return ""
+}
+
+type TaskTagsRequest struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	ContainerInstance string                 `protobuf:"bytes,1,opt,name=container_instance,json=containerInstance,proto3" json:"container_instance,omitempty"` // ARN
+	Task              string                 `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`                                                    // ARN of a task on that instance; NotFound if it is not
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *TaskTagsRequest) Reset() {
+	*x = TaskTagsRequest{}
+	mi := &file_agent_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskTagsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskTagsRequest) ProtoMessage() {}
+
+func (x *TaskTagsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskTagsRequest.ProtoReflect.Descriptor instead.
+func (*TaskTagsRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *TaskTagsRequest) GetContainerInstance() string {
+	if x != nil {
+		return x.ContainerInstance
+	}
+	return ""
+}
+
+func (x *TaskTagsRequest) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+type TaskTagsResponse struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Task              []*Tag                 `protobuf:"bytes,1,rep,name=task,proto3" json:"task,omitempty"`
+	ContainerInstance []*Tag                 `protobuf:"bytes,2,rep,name=container_instance,json=containerInstance,proto3" json:"container_instance,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *TaskTagsResponse) Reset() {
+	*x = TaskTagsResponse{}
+	mi := &file_agent_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskTagsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskTagsResponse) ProtoMessage() {}
+
+func (x *TaskTagsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskTagsResponse.ProtoReflect.Descriptor instead.
+func (*TaskTagsResponse) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *TaskTagsResponse) GetTask() []*Tag {
+	if x != nil {
+		return x.Task
+	}
+	return nil
+}
+
+func (x *TaskTagsResponse) GetContainerInstance() []*Tag {
+	if x != nil {
+		return x.ContainerInstance
+	}
+	return nil
+}
+
+type Tag struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tag) Reset() {
+	*x = Tag{}
+	mi := &file_agent_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tag) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tag) ProtoMessage() {}
+
+func (x *Tag) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tag.ProtoReflect.Descriptor instead.
+func (*Tag) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Tag) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Tag) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 type AgentMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
@@ -225,7 +553,7 @@ type AgentMessage struct {
 
 func (x *AgentMessage) Reset() {
 	*x = AgentMessage{}
-	mi := &file_agent_proto_msgTypes[4]
+	mi := &file_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -237,7 +565,7 @@ func (x *AgentMessage) String() string {
 func (*AgentMessage) ProtoMessage() {}
 
 func (x *AgentMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[4]
+	mi := &file_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -250,7 +578,7 @@ func (x *AgentMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentMessage.ProtoReflect.Descriptor instead.
 func (*AgentMessage) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{4}
+	return file_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AgentMessage) GetMessage() isAgentMessage_Message {
@@ -323,7 +651,7 @@ type ControlMessage struct {
 
 func (x *ControlMessage) Reset() {
 	*x = ControlMessage{}
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -335,7 +663,7 @@ func (x *ControlMessage) String() string {
 func (*ControlMessage) ProtoMessage() {}
 
 func (x *ControlMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -348,7 +676,7 @@ func (x *ControlMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlMessage.ProtoReflect.Descriptor instead.
 func (*ControlMessage) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{5}
+	return file_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ControlMessage) GetMessage() isControlMessage_Message {
@@ -416,7 +744,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -428,7 +756,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -441,7 +769,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{6}
+	return file_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Hello) GetContainerInstance() string {
@@ -462,7 +790,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -474,7 +802,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -487,7 +815,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{7}
+	return file_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Heartbeat) GetIntervalMs() uint32 {
@@ -510,7 +838,7 @@ type Desired struct {
 
 func (x *Desired) Reset() {
 	*x = Desired{}
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -522,7 +850,7 @@ func (x *Desired) String() string {
 func (*Desired) ProtoMessage() {}
 
 func (x *Desired) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -535,7 +863,7 @@ func (x *Desired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Desired.ProtoReflect.Descriptor instead.
 func (*Desired) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{8}
+	return file_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Desired) GetFull() bool {
@@ -577,7 +905,7 @@ type Definition struct {
 
 func (x *Definition) Reset() {
 	*x = Definition{}
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -589,7 +917,7 @@ func (x *Definition) String() string {
 func (*Definition) ProtoMessage() {}
 
 func (x *Definition) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -602,7 +930,7 @@ func (x *Definition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Definition.ProtoReflect.Descriptor instead.
 func (*Definition) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Definition) GetArn() string {
@@ -629,14 +957,15 @@ type Task struct {
 	Overrides     []byte                 `protobuf:"bytes,6,opt,name=overrides,proto3" json:"overrides,omitempty"`                              // ecs.TaskOverride as JSON, or empty
 	ContainerArns []string               `protobuf:"bytes,7,rep,name=container_arns,json=containerArns,proto3" json:"container_arns,omitempty"` // in the order of the definition's containers
 	Group         string                 `protobuf:"bytes,8,opt,name=group,proto3" json:"group,omitempty"`
-	StopReason    string                 `protobuf:"bytes,9,opt,name=stop_reason,json=stopReason,proto3" json:"stop_reason,omitempty"` // why it should stop, when it should
+	StopReason    string                 `protobuf:"bytes,9,opt,name=stop_reason,json=stopReason,proto3" json:"stop_reason,omitempty"`  // why it should stop, when it should
+	LaunchType    string                 `protobuf:"bytes,20,opt,name=launch_type,json=launchType,proto3" json:"launch_type,omitempty"` // EC2, FARGATE or EXTERNAL
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +977,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,7 +990,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{10}
+	return file_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Task) GetArn() string {
@@ -727,6 +1056,13 @@ func (x *Task) GetStopReason() string {
 	return ""
 }
 
+func (x *Task) GetLaunchType() string {
+	if x != nil {
+		return x.LaunchType
+	}
+	return ""
+}
+
 // Report is a batch of SubmitTaskStateChange. Each is the whole truth about its
 // task, so that repeating one, or skipping to the newest, is harmless.
 type Report struct {
@@ -739,7 +1075,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -751,7 +1087,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -764,7 +1100,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Report) GetSequence() uint64 {
@@ -799,7 +1135,7 @@ type TaskState struct {
 
 func (x *TaskState) Reset() {
 	*x = TaskState{}
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -811,7 +1147,7 @@ func (x *TaskState) String() string {
 func (*TaskState) ProtoMessage() {}
 
 func (x *TaskState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -824,7 +1160,7 @@ func (x *TaskState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskState.ProtoReflect.Descriptor instead.
 func (*TaskState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{12}
+	return file_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TaskState) GetArn() string {
@@ -913,7 +1249,7 @@ type ContainerState struct {
 
 func (x *ContainerState) Reset() {
 	*x = ContainerState{}
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -925,7 +1261,7 @@ func (x *ContainerState) String() string {
 func (*ContainerState) ProtoMessage() {}
 
 func (x *ContainerState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -938,7 +1274,7 @@ func (x *ContainerState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerState.ProtoReflect.Descriptor instead.
 func (*ContainerState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{13}
+	return file_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ContainerState) GetName() string {
@@ -1009,7 +1345,7 @@ type NetworkBinding struct {
 
 func (x *NetworkBinding) Reset() {
 	*x = NetworkBinding{}
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1021,7 +1357,7 @@ func (x *NetworkBinding) String() string {
 func (*NetworkBinding) ProtoMessage() {}
 
 func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1034,7 +1370,7 @@ func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkBinding.ProtoReflect.Descriptor instead.
 func (*NetworkBinding) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{14}
+	return file_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *NetworkBinding) GetBindIp() string {
@@ -1075,7 +1411,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_agent_proto_msgTypes[15]
+	mi := &file_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1423,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[15]
+	mi := &file_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +1436,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{15}
+	return file_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Ack) GetSequence() uint64 {
@@ -1123,7 +1459,29 @@ const file_agent_proto_rawDesc = "" +
 	" RegisterContainerInstanceRequest\x12\x14\n" +
 	"\x05input\x18\x01 \x01(\fR\x05input\";\n" +
 	"!RegisterContainerInstanceResponse\x12\x16\n" +
-	"\x06output\x18\x01 \x01(\fR\x06output\"\xc1\x01\n" +
+	"\x06output\x18\x01 \x01(\fR\x06output\"\x98\x01\n" +
+	"\x15TaskProtectionRequest\x12-\n" +
+	"\x12container_instance\x18\x01 \x01(\tR\x11containerInstance\x12\x12\n" +
+	"\x04task\x18\x02 \x01(\tR\x04task\x12<\n" +
+	"\x06update\x18\x03 \x01(\v2$.longshore.agent.v1.ProtectionUpdateR\x06update\"v\n" +
+	"\x10ProtectionUpdate\x12\x18\n" +
+	"\aenabled\x18\x01 \x01(\bR\aenabled\x121\n" +
+	"\x12expires_in_minutes\x18\x02 \x01(\x05H\x00R\x10expiresInMinutes\x88\x01\x01B\x15\n" +
+	"\x13_expires_in_minutes\"t\n" +
+	"\x16TaskProtectionResponse\x12\x16\n" +
+	"\x06output\x18\x01 \x01(\fR\x06output\x12\x1d\n" +
+	"\n" +
+	"error_code\x18\x02 \x01(\tR\terrorCode\x12#\n" +
+	"\rerror_message\x18\x03 \x01(\tR\ferrorMessage\"T\n" +
+	"\x0fTaskTagsRequest\x12-\n" +
+	"\x12container_instance\x18\x01 \x01(\tR\x11containerInstance\x12\x12\n" +
+	"\x04task\x18\x02 \x01(\tR\x04task\"\x87\x01\n" +
+	"\x10TaskTagsResponse\x12+\n" +
+	"\x04task\x18\x01 \x03(\v2\x17.longshore.agent.v1.TagR\x04task\x12F\n" +
+	"\x12container_instance\x18\x02 \x03(\v2\x17.longshore.agent.v1.TagR\x11containerInstance\"-\n" +
+	"\x03Tag\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xc1\x01\n" +
 	"\fAgentMessage\x121\n" +
 	"\x05hello\x18\x01 \x01(\v2\x19.longshore.agent.v1.HelloH\x00R\x05hello\x124\n" +
 	"\x06report\x18\x02 \x01(\v2\x1a.longshore.agent.v1.ReportH\x00R\x06report\x12=\n" +
@@ -1147,7 +1505,7 @@ const file_agent_proto_rawDesc = "" +
 	"\n" +
 	"Definition\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x12\n" +
-	"\x04json\x18\x02 \x01(\fR\x04json\"\x98\x02\n" +
+	"\x04json\x18\x02 \x01(\fR\x04json\"\xb9\x02\n" +
 	"\x04Task\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x18\n" +
 	"\acluster\x18\x02 \x01(\tR\acluster\x12\x1e\n" +
@@ -1160,7 +1518,9 @@ const file_agent_proto_rawDesc = "" +
 	"\x0econtainer_arns\x18\a \x03(\tR\rcontainerArns\x12\x14\n" +
 	"\x05group\x18\b \x01(\tR\x05group\x12\x1f\n" +
 	"\vstop_reason\x18\t \x01(\tR\n" +
-	"stopReason\"Y\n" +
+	"stopReason\x12\x1f\n" +
+	"\vlaunch_type\x18\x14 \x01(\tR\n" +
+	"launchType\"Y\n" +
 	"\x06Report\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x123\n" +
 	"\x05tasks\x18\x02 \x03(\v2\x1d.longshore.agent.v1.TaskStateR\x05tasks\"\xf4\x02\n" +
@@ -1197,11 +1557,13 @@ const file_agent_proto_rawDesc = "" +
 	"\thost_port\x18\x03 \x01(\rR\bhostPort\x12\x1a\n" +
 	"\bprotocol\x18\x04 \x01(\tR\bprotocol\"!\n" +
 	"\x03Ack\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x04R\bsequence2\xe9\x02\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence2\xa9\x04\n" +
 	"\fAgentService\x12y\n" +
 	"\x14DiscoverPollEndpoint\x12/.longshore.agent.v1.DiscoverPollEndpointRequest\x1a0.longshore.agent.v1.DiscoverPollEndpointResponse\x12\x88\x01\n" +
 	"\x19RegisterContainerInstance\x124.longshore.agent.v1.RegisterContainerInstanceRequest\x1a5.longshore.agent.v1.RegisterContainerInstanceResponse\x12S\n" +
-	"\aSession\x12 .longshore.agent.v1.AgentMessage\x1a\".longshore.agent.v1.ControlMessage(\x010\x01B7Z5github.com/longshore/longshore/proto/agent/v1;agentv1b\x06proto3"
+	"\aSession\x12 .longshore.agent.v1.AgentMessage\x1a\".longshore.agent.v1.ControlMessage(\x010\x01\x12g\n" +
+	"\x0eTaskProtection\x12).longshore.agent.v1.TaskProtectionRequest\x1a*.longshore.agent.v1.TaskProtectionResponse\x12U\n" +
+	"\bTaskTags\x12#.longshore.agent.v1.TaskTagsRequest\x1a$.longshore.agent.v1.TaskTagsResponseB7Z5github.com/longshore/longshore/proto/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_agent_proto_rawDescOnce sync.Once
@@ -1215,48 +1577,61 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_agent_proto_goTypes = []any{
 	(*DiscoverPollEndpointRequest)(nil),       // 0: longshore.agent.v1.DiscoverPollEndpointRequest
 	(*DiscoverPollEndpointResponse)(nil),      // 1: longshore.agent.v1.DiscoverPollEndpointResponse
 	(*RegisterContainerInstanceRequest)(nil),  // 2: longshore.agent.v1.RegisterContainerInstanceRequest
 	(*RegisterContainerInstanceResponse)(nil), // 3: longshore.agent.v1.RegisterContainerInstanceResponse
-	(*AgentMessage)(nil),                      // 4: longshore.agent.v1.AgentMessage
-	(*ControlMessage)(nil),                    // 5: longshore.agent.v1.ControlMessage
-	(*Hello)(nil),                             // 6: longshore.agent.v1.Hello
-	(*Heartbeat)(nil),                         // 7: longshore.agent.v1.Heartbeat
-	(*Desired)(nil),                           // 8: longshore.agent.v1.Desired
-	(*Definition)(nil),                        // 9: longshore.agent.v1.Definition
-	(*Task)(nil),                              // 10: longshore.agent.v1.Task
-	(*Report)(nil),                            // 11: longshore.agent.v1.Report
-	(*TaskState)(nil),                         // 12: longshore.agent.v1.TaskState
-	(*ContainerState)(nil),                    // 13: longshore.agent.v1.ContainerState
-	(*NetworkBinding)(nil),                    // 14: longshore.agent.v1.NetworkBinding
-	(*Ack)(nil),                               // 15: longshore.agent.v1.Ack
+	(*TaskProtectionRequest)(nil),             // 4: longshore.agent.v1.TaskProtectionRequest
+	(*ProtectionUpdate)(nil),                  // 5: longshore.agent.v1.ProtectionUpdate
+	(*TaskProtectionResponse)(nil),            // 6: longshore.agent.v1.TaskProtectionResponse
+	(*TaskTagsRequest)(nil),                   // 7: longshore.agent.v1.TaskTagsRequest
+	(*TaskTagsResponse)(nil),                  // 8: longshore.agent.v1.TaskTagsResponse
+	(*Tag)(nil),                               // 9: longshore.agent.v1.Tag
+	(*AgentMessage)(nil),                      // 10: longshore.agent.v1.AgentMessage
+	(*ControlMessage)(nil),                    // 11: longshore.agent.v1.ControlMessage
+	(*Hello)(nil),                             // 12: longshore.agent.v1.Hello
+	(*Heartbeat)(nil),                         // 13: longshore.agent.v1.Heartbeat
+	(*Desired)(nil),                           // 14: longshore.agent.v1.Desired
+	(*Definition)(nil),                        // 15: longshore.agent.v1.Definition
+	(*Task)(nil),                              // 16: longshore.agent.v1.Task
+	(*Report)(nil),                            // 17: longshore.agent.v1.Report
+	(*TaskState)(nil),                         // 18: longshore.agent.v1.TaskState
+	(*ContainerState)(nil),                    // 19: longshore.agent.v1.ContainerState
+	(*NetworkBinding)(nil),                    // 20: longshore.agent.v1.NetworkBinding
+	(*Ack)(nil),                               // 21: longshore.agent.v1.Ack
 }
 var file_agent_proto_depIdxs = []int32{
-	6,  // 0: longshore.agent.v1.AgentMessage.hello:type_name -> longshore.agent.v1.Hello
-	11, // 1: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
-	7,  // 2: longshore.agent.v1.AgentMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
-	8,  // 3: longshore.agent.v1.ControlMessage.desired:type_name -> longshore.agent.v1.Desired
-	15, // 4: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
-	7,  // 5: longshore.agent.v1.ControlMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
-	9,  // 6: longshore.agent.v1.Desired.definitions:type_name -> longshore.agent.v1.Definition
-	10, // 7: longshore.agent.v1.Desired.tasks:type_name -> longshore.agent.v1.Task
-	12, // 8: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
-	13, // 9: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
-	14, // 10: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
-	0,  // 11: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
-	2,  // 12: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
-	4,  // 13: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
-	1,  // 14: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
-	3,  // 15: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
-	5,  // 16: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
-	14, // [14:17] is the sub-list for method output_type
-	11, // [11:14] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	5,  // 0: longshore.agent.v1.TaskProtectionRequest.update:type_name -> longshore.agent.v1.ProtectionUpdate
+	9,  // 1: longshore.agent.v1.TaskTagsResponse.task:type_name -> longshore.agent.v1.Tag
+	9,  // 2: longshore.agent.v1.TaskTagsResponse.container_instance:type_name -> longshore.agent.v1.Tag
+	12, // 3: longshore.agent.v1.AgentMessage.hello:type_name -> longshore.agent.v1.Hello
+	17, // 4: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
+	13, // 5: longshore.agent.v1.AgentMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
+	14, // 6: longshore.agent.v1.ControlMessage.desired:type_name -> longshore.agent.v1.Desired
+	21, // 7: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
+	13, // 8: longshore.agent.v1.ControlMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
+	15, // 9: longshore.agent.v1.Desired.definitions:type_name -> longshore.agent.v1.Definition
+	16, // 10: longshore.agent.v1.Desired.tasks:type_name -> longshore.agent.v1.Task
+	18, // 11: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
+	19, // 12: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
+	20, // 13: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
+	0,  // 14: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
+	2,  // 15: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
+	10, // 16: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
+	4,  // 17: longshore.agent.v1.AgentService.TaskProtection:input_type -> longshore.agent.v1.TaskProtectionRequest
+	7,  // 18: longshore.agent.v1.AgentService.TaskTags:input_type -> longshore.agent.v1.TaskTagsRequest
+	1,  // 19: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
+	3,  // 20: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
+	11, // 21: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
+	6,  // 22: longshore.agent.v1.AgentService.TaskProtection:output_type -> longshore.agent.v1.TaskProtectionResponse
+	8,  // 23: longshore.agent.v1.AgentService.TaskTags:output_type -> longshore.agent.v1.TaskTagsResponse
+	19, // [19:24] is the sub-list for method output_type
+	14, // [14:19] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1264,24 +1639,25 @@ func file_agent_proto_init() {
 	if File_agent_proto != nil {
 		return
 	}
-	file_agent_proto_msgTypes[4].OneofWrappers = []any{
+	file_agent_proto_msgTypes[5].OneofWrappers = []any{}
+	file_agent_proto_msgTypes[10].OneofWrappers = []any{
 		(*AgentMessage_Hello)(nil),
 		(*AgentMessage_Report)(nil),
 		(*AgentMessage_Heartbeat)(nil),
 	}
-	file_agent_proto_msgTypes[5].OneofWrappers = []any{
+	file_agent_proto_msgTypes[11].OneofWrappers = []any{
 		(*ControlMessage_Desired)(nil),
 		(*ControlMessage_Ack)(nil),
 		(*ControlMessage_Heartbeat)(nil),
 	}
-	file_agent_proto_msgTypes[13].OneofWrappers = []any{}
+	file_agent_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

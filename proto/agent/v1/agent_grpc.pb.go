@@ -26,6 +26,8 @@ const (
 	AgentService_DiscoverPollEndpoint_FullMethodName      = "/longshore.agent.v1.AgentService/DiscoverPollEndpoint"
 	AgentService_RegisterContainerInstance_FullMethodName = "/longshore.agent.v1.AgentService/RegisterContainerInstance"
 	AgentService_Session_FullMethodName                   = "/longshore.agent.v1.AgentService/Session"
+	AgentService_TaskProtection_FullMethodName            = "/longshore.agent.v1.AgentService/TaskProtection"
+	AgentService_TaskTags_FullMethodName                  = "/longshore.agent.v1.AgentService/TaskTags"
 )
 
 // AgentServiceClient is the client API for AgentService service.
@@ -43,6 +45,12 @@ type AgentServiceClient interface {
 	// what changes after that. The agent reports what it knows of every desired
 	// task after each full Desired, and then what changes.
 	Session(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AgentMessage, ControlMessage], error)
+	// TaskProtection reads the protection of a task from scaling and deployments,
+	// or changes it: what the task itself asks of its agent. By GetTaskProtection
+	// and UpdateTaskProtection of the ECS API.
+	TaskProtection(ctx context.Context, in *TaskProtectionRequest, opts ...grpc.CallOption) (*TaskProtectionResponse, error)
+	// TaskTags reads the tags of a task and of its container instance.
+	TaskTags(ctx context.Context, in *TaskTagsRequest, opts ...grpc.CallOption) (*TaskTagsResponse, error)
 }
 
 type agentServiceClient struct {
@@ -86,6 +94,26 @@ func (c *agentServiceClient) Session(ctx context.Context, opts ...grpc.CallOptio
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AgentService_SessionClient = grpc.BidiStreamingClient[AgentMessage, ControlMessage]
 
+func (c *agentServiceClient) TaskProtection(ctx context.Context, in *TaskProtectionRequest, opts ...grpc.CallOption) (*TaskProtectionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TaskProtectionResponse)
+	err := c.cc.Invoke(ctx, AgentService_TaskProtection_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *agentServiceClient) TaskTags(ctx context.Context, in *TaskTagsRequest, opts ...grpc.CallOption) (*TaskTagsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TaskTagsResponse)
+	err := c.cc.Invoke(ctx, AgentService_TaskTags_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AgentServiceServer is the server API for AgentService service.
 // All implementations must embed UnimplementedAgentServiceServer
 // for forward compatibility.
@@ -101,6 +129,12 @@ type AgentServiceServer interface {
 	// what changes after that. The agent reports what it knows of every desired
 	// task after each full Desired, and then what changes.
 	Session(grpc.BidiStreamingServer[AgentMessage, ControlMessage]) error
+	// TaskProtection reads the protection of a task from scaling and deployments,
+	// or changes it: what the task itself asks of its agent. By GetTaskProtection
+	// and UpdateTaskProtection of the ECS API.
+	TaskProtection(context.Context, *TaskProtectionRequest) (*TaskProtectionResponse, error)
+	// TaskTags reads the tags of a task and of its container instance.
+	TaskTags(context.Context, *TaskTagsRequest) (*TaskTagsResponse, error)
 	mustEmbedUnimplementedAgentServiceServer()
 }
 
@@ -119,6 +153,12 @@ func (UnimplementedAgentServiceServer) RegisterContainerInstance(context.Context
 }
 func (UnimplementedAgentServiceServer) Session(grpc.BidiStreamingServer[AgentMessage, ControlMessage]) error {
 	return status.Error(codes.Unimplemented, "method Session not implemented")
+}
+func (UnimplementedAgentServiceServer) TaskProtection(context.Context, *TaskProtectionRequest) (*TaskProtectionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TaskProtection not implemented")
+}
+func (UnimplementedAgentServiceServer) TaskTags(context.Context, *TaskTagsRequest) (*TaskTagsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TaskTags not implemented")
 }
 func (UnimplementedAgentServiceServer) mustEmbedUnimplementedAgentServiceServer() {}
 func (UnimplementedAgentServiceServer) testEmbeddedByValue()                      {}
@@ -184,6 +224,42 @@ func _AgentService_Session_Handler(srv interface{}, stream grpc.ServerStream) er
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AgentService_SessionServer = grpc.BidiStreamingServer[AgentMessage, ControlMessage]
 
+func _AgentService_TaskProtection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TaskProtectionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServiceServer).TaskProtection(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AgentService_TaskProtection_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServiceServer).TaskProtection(ctx, req.(*TaskProtectionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AgentService_TaskTags_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TaskTagsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServiceServer).TaskTags(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AgentService_TaskTags_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServiceServer).TaskTags(ctx, req.(*TaskTagsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AgentService_ServiceDesc is the grpc.ServiceDesc for AgentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -198,6 +274,14 @@ var AgentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RegisterContainerInstance",
 			Handler:    _AgentService_RegisterContainerInstance_Handler,
+		},
+		{
+			MethodName: "TaskProtection",
+			Handler:    _AgentService_TaskProtection_Handler,
+		},
+		{
+			MethodName: "TaskTags",
+			Handler:    _AgentService_TaskTags_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
