@@ -38,6 +38,7 @@ type controlPlane struct {
 	out           chan *agentv1.ControlMessage // of the present session
 	deaf          bool                         // reports are not acknowledged
 	away          bool                         // no session can be opened
+	protected     bool                         // what TaskProtection answers
 }
 
 // placed is a task and what has been reported of it.

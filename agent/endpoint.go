@@ -157,9 +157,15 @@ func (e *endpoint) repair(ctx context.Context) {
 	}
 }
 
+// question is one of a container, about its task.
+type question struct {
+	unit   int // index of the container
+	answer chan<- metadata.Task
+}
+
 // lookup returns how a task stands now. Its worker says so, whose alone the
 // state is: nothing is copied for tasks that nobody asks about.
-func (t *table) lookup(ctx context.Context, arn string) (metadata.Task, error) {
+func (t *table) lookup(ctx context.Context, arn string, unit int) (metadata.Task, error) {
 	t.mu.Lock()
 	w := t.workers[arn]
 	t.mu.Unlock()
@@ -167,7 +173,7 @@ func (t *table) lookup(ctx context.Context, arn string) (metadata.Task, error) {
 		return metadata.Task{}, metadata.ErrGone
 	}
 	answer := make(chan metadata.Task, 1)
-	w.tell(func(in *inbox) { in.asked = append(in.asked, answer) })
+	w.tell(func(in *inbox) { in.asked = append(in.asked, question{unit, answer}) })
 	select {
 	case task := <-answer:
 		return task, nil
@@ -178,14 +184,19 @@ func (t *table) lookup(ctx context.Context, arn string) (metadata.Task, error) {
 	}
 }
 
-// answer tells those who asked how the task stands.
+// answer tells those who asked how the task stands. A container can ask before
+// the engine has said that it is started: it waits for that, so that it is told
+// of itself as it is.
 func (w *worker) answer() {
-	for _, a := range w.asked {
+	w.asked = slices.DeleteFunc(w.asked, func(q question) bool {
+		if q.unit < len(w.state.Containers) && w.state.Containers[q.unit].Doing == lifecycle.Start {
+			return false
+		}
 		state := w.state
 		state.Containers = slices.Clone(state.Containers)
-		a <- metadata.Task{Spec: w.task, State: state, Facts: *w.about}
-	}
-	w.asked = nil
+		q.answer <- metadata.Task{Spec: w.task, State: state, Facts: *w.about}
+		return true
+	})
 }
 
 // about keeps what the control plane said of a task.

@@ -35,7 +35,7 @@ type worker struct {
 	// Of run alone:
 	task     lifecycle.Task
 	state    lifecycle.State
-	asked    []chan<- metadata.Task
+	asked    []question
 	cancels  []context.CancelFunc // of the actions under way, by unit
 	reported *agentv1.TaskState
 	counted  lifecycle.Status
@@ -49,7 +49,7 @@ type inbox struct {
 	refreshed bool
 	listed    []runtime.Container // if refreshed
 	done      []outcome
-	asked     []chan<- metadata.Task // who wants to know how the task stands
+	asked     []question
 }
 
 type outcome struct {
@@ -166,7 +166,7 @@ func (w *worker) takeIn(now time.Time) {
 			in.noticed[unit] = false
 		}
 	}
-	w.asked = in.asked
+	w.asked = append(w.asked, in.asked...)
 	w.inbox = inbox{noticed: in.noticed}
 }
 

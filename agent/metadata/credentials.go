@@ -18,10 +18,6 @@ type credentialsView struct {
 
 // credentials answers with those of the task's role.
 func (s *Server) credentials(w http.ResponseWriter, r *http.Request, n *name) {
-	if n.unit != noUnit {
-		refuseCredentials(w, r, http.StatusNotFound, "")
-		return
-	}
 	session := n.task[strings.LastIndex(n.task, "/")+1:]
 	var c Credentials
 	err := ErrNoRole

@@ -28,7 +28,7 @@ func (s *Server) handler() http.Handler {
 		mux.HandleFunc("GET /"+version+"/{id}/stats", s.named(m.refuse, s.containerStats(m)))
 		mux.HandleFunc("GET /"+version+"/{id}/task/stats", s.named(m.refuse, s.taskStats(m)))
 	}
-	mux.HandleFunc("GET /v2/credentials/{id}", s.named(refuseCredentials, s.credentials))
+	mux.HandleFunc("GET /v2/credentials/{id}", s.lead(refuseCredentials, s.credentials, true))
 	mux.HandleFunc("GET /v2/credentials/{$}", func(w http.ResponseWriter, _ *http.Request) {
 		credentialsError(w, http.StatusBadRequest, "NoIdInRequest", "No ID in the request")
 	})
@@ -42,6 +42,11 @@ type refusal func(w http.ResponseWriter, r *http.Request, status int, why string
 
 // named finds what the id of a request stands for, and keeps each task to its rate.
 func (s *Server) named(refuse refusal, answer func(http.ResponseWriter, *http.Request, *name)) http.HandlerFunc {
+	return s.lead(refuse, answer, false)
+}
+
+// lead does so for ids of containers, or for those of credentials.
+func (s *Server) lead(refuse refusal, answer func(http.ResponseWriter, *http.Request, *name), credentials bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		n, complete := s.names.find(r.PathValue("id"))
 		limit := s.names.strangers
@@ -53,7 +58,7 @@ func (s *Server) named(refuse refusal, answer func(http.ResponseWriter, *http.Re
 			http.Error(w, "You have reached maximum request limit.", http.StatusTooManyRequests)
 		case n == nil && !complete:
 			refuse(w, r, http.StatusServiceUnavailable, "the agent does not know its tasks yet")
-		case n == nil:
+		case n == nil || (n.unit == noUnit) != credentials:
 			refuse(w, r, http.StatusNotFound, "unknown endpoint ID: "+r.PathValue("id"))
 		default:
 			ctx, cancel := context.WithTimeout(r.Context(), answerWithin)

@@ -37,8 +37,9 @@ type Config struct {
 	Address netip.Addr
 	RunDir  string // where the agents of a host find one another; DefaultRunDir
 
-	// Lookup returns how a task stands; ErrGone if there is none any more.
-	Lookup func(ctx context.Context, arn string) (Task, error)
+	// Lookup returns how a task stands for one of its containers, which is
+	// started as far as the answer goes; ErrGone if there is no such task any more.
+	Lookup func(ctx context.Context, arn string, container int) (Task, error)
 	// Stats is the engine's statistics of a running container, as runtime.Runtime has it.
 	Stats        func(ctx context.Context, id string) ([]byte, error)
 	Roles        *Roles // nil: no role has credentials
@@ -98,14 +99,18 @@ func Open(c Config) (*Server, error) {
 	if s.door, err = openDoor(c, key.tag); err != nil {
 		return nil, err
 	}
-	// The times are those in which SDKs give up, and then some.
-	s.http = &http.Server{
+	s.http = newHTTP(s)
+	return s, nil
+}
+
+// newHTTP bounds each request: by the times in which SDKs give up, and then some.
+func newHTTP(s *Server) *http.Server {
+	return &http.Server{
 		Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
-		ErrorLog:    slog.NewLogLogger(c.Logger.Handler(), slog.LevelDebug),
+		ErrorLog:    slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 	}
-	return s, nil
 }
 
 // connKey finds the connection of a request in its context.

@@ -146,7 +146,7 @@ func (v version) shape(s sample) any {
 // containerStats answers with the statistics of the container that asks.
 func (s *Server) containerStats(v version) func(http.ResponseWriter, *http.Request, *name) {
 	return func(w http.ResponseWriter, r *http.Request, n *name) {
-		t, err := s.Lookup(r.Context(), n.task)
+		t, err := s.Lookup(r.Context(), n.task, n.unit)
 		if err == nil && n.unit >= len(t.State.Containers) {
 			err = ErrGone
 		}
@@ -167,7 +167,7 @@ func (s *Server) containerStats(v version) func(http.ResponseWriter, *http.Reque
 // id; null for one that does not run.
 func (s *Server) taskStats(v version) func(http.ResponseWriter, *http.Request, *name) {
 	return func(w http.ResponseWriter, r *http.Request, n *name) {
-		t, err := s.Lookup(r.Context(), n.task)
+		t, err := s.Lookup(r.Context(), n.task, n.unit)
 		if err != nil {
 			v.failed(w, r, err)
 			return

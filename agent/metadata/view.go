@@ -96,7 +96,7 @@ type networkView struct {
 // container answers with the container that asks.
 func (s *Server) container(v version) func(http.ResponseWriter, *http.Request, *name) {
 	return func(w http.ResponseWriter, r *http.Request, n *name) {
-		t, err := s.Lookup(r.Context(), n.task)
+		t, err := s.Lookup(r.Context(), n.task, n.unit)
 		if err == nil && n.unit >= len(t.Spec.Units) {
 			err = ErrGone
 		}
@@ -111,7 +111,7 @@ func (s *Server) container(v version) func(http.ResponseWriter, *http.Request, *
 // task answers with the task of the container that asks.
 func (s *Server) task(v version, tags bool) func(http.ResponseWriter, *http.Request, *name) {
 	return func(w http.ResponseWriter, r *http.Request, n *name) {
-		t, err := s.Lookup(r.Context(), n.task)
+		t, err := s.Lookup(r.Context(), n.task, n.unit)
 		if err != nil {
 			v.failed(w, r, err)
 			return

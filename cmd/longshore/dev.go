@@ -44,6 +44,10 @@ ends; services keep their desired count and are filled again at the next start.`
 				return err
 			}
 			defer runtime.Close()
+			tasksAsk, err := agentSettings.metadata.config()
+			if err != nil {
+				return err
+			}
 			cfg, err := planeFlags.config(filepath.Join(dataDir, "controlplane"), log)
 			if err != nil {
 				return err
@@ -54,9 +58,7 @@ ends; services keep their desired count and are filled again at the next start.`
 				return err
 			}
 			agentCfg := agentSettings.config(runtime, filepath.Join(dataDir, "agent"), []string{cfg.Agents.Addr().String()}, log, prometheus.NewRegistry())
-			if agentCfg.Metadata, err = agentSettings.metadata.config(); err != nil {
-				return err
-			}
+			agentCfg.Metadata = tasksAsk
 			a, err := agent.New(agentCfg)
 			if err != nil {
 				return err
