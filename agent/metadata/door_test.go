@@ -37,11 +37,11 @@ func ownAddress(t *testing.T) netip.Addr {
 // traces counts what of an address is on the host: addresses and rules.
 func traces(t *testing.T, address netip.Addr) string {
 	t.Helper()
-	addresses, err := exec.CommandContext(t.Context(), "ip", "-4", "-o", "addr", "show").Output()
+	addresses, err := exec.Command("ip", "-4", "-o", "addr", "show").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules, err := exec.CommandContext(t.Context(), "iptables", "-w", "-t", "nat", "-S").Output()
+	rules, err := exec.Command("iptables", "-w", "-t", "nat", "-S").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 // unsupportedYet they must be all of the model: a member that a newer model brings
 // is to be decided upon, not accepted and ignored.
 var supported = map[string]string{
-	"":        "family executionRoleArn networkMode containerDefinitions volumes requiresCompatibilities tags runtimePlatform",
+	"":        "family taskRoleArn executionRoleArn networkMode containerDefinitions volumes requiresCompatibilities tags runtimePlatform",
 	"volumes": "name host",
 	"containerDefinitions": `name image cpu memory memoryReservation links portMappings essential entryPoint command environment
 		mountPoints volumesFrom linuxParameters dependsOn startTimeout stopTimeout versionConsistency hostname user

@@ -190,7 +190,6 @@ func TestRegisterTaskDefinition_Refuses(t *testing.T) {
 		"FARGATE in bridge mode": {both(fargate, func(in *registering) { in.Cpu, in.Memory = aws.String("256"), aws.String("512") }), "Fargate only supports network mode 'awsvpc'."},
 		"FARGATE":                {both(fargate, mode(types.NetworkModeAwsvpc), func(in *registering) { in.Cpu, in.Memory = aws.String("256"), aws.String("512") }), "~FARGATE"},
 		"task-level cpu":         {func(in *registering) { in.Cpu = aws.String("256") }, "~cpu of a task definition"},
-		"a task role":            {func(in *registering) { in.TaskRoleArn = aws.String("r") }, "~taskRoleArn"},
 		"a placement constraint": {func(in *registering) {
 			in.PlacementConstraints = []types.TaskDefinitionPlacementConstraint{{Type: types.TaskDefinitionPlacementConstraintTypeMemberOf}}
 		}, "The placement constraint memberOf needs an expression."},

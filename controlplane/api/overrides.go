@@ -29,6 +29,9 @@ func checkOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition) error {
 	if err := refuseUnhonoured(o, "containerOverrides", "taskRoleArn"); err != nil {
 		return err
 	}
+	if o.TaskRoleArn != "" && !roleForm.MatchString(o.TaskRoleArn) {
+		return invalid("Role is not valid: %s", clip(o.TaskRoleArn))
+	}
 	containers := make(map[string]*ecs.ContainerDefinition, len(d.ContainerDefinitions))
 	for i := range d.ContainerDefinitions {
 		containers[d.ContainerDefinitions[i].Name] = &d.ContainerDefinitions[i]

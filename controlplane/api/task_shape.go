@@ -80,6 +80,9 @@ func overridesShape(task *model.Task) *ecs.TaskOverride {
 		ContainerOverrides:            make([]ecs.ContainerOverride, len(task.Containers)),
 		InferenceAcceleratorOverrides: []ecs.InferenceAcceleratorOverride{},
 	}
+	if task.Overrides != nil {
+		out.TaskRoleArn = task.Overrides.TaskRoleArn
+	}
 	for i, c := range task.Containers {
 		out.ContainerOverrides[i] = ecs.ContainerOverride{Name: c.Name}
 		if task.Overrides == nil {

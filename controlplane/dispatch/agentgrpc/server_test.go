@@ -49,6 +49,7 @@ func newBench(t *testing.T, disconnectAfter time.Duration) *bench {
 		Owner:      owner,
 		Dispatcher: func() *dispatch.Dispatcher { return d },
 		Leader:     l.Addr().String,
+		Tasks:      taskOperations{},
 		Logger:     slog.New(slog.DiscardHandler),
 	}))
 	go server.Serve(l)
