@@ -250,6 +250,20 @@ func TestUnknownIDs_AreRefusedAsECSDoes(t *testing.T) {
 	}
 }
 
+func TestRoles_AreGivenAtTheAddressThatSDKsAskOnly(t *testing.T) {
+	s := closed(t, func(c *Config) { c.Roles = &Roles{} })
+	if !s.GivesRoles() {
+		t.Error("no roles at " + s.Base())
+	}
+	s.door = &door{base: "http://172.17.0.1:4000"}
+	if s.GivesRoles() {
+		t.Error("roles at " + s.Base())
+	}
+	if closed(t).GivesRoles() {
+		t.Error("roles although none are configured")
+	}
+}
+
 func TestRate_IsEachTasksOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := closed(t)
