@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/longshore/longshore/agent/session"
+	"github.com/longshore/longshore/proto/ecs"
 )
 
 // Agent runs the tasks of one host.
@@ -65,11 +66,23 @@ func (a *Agent) Run(ctx context.Context) error {
 	tasks.own(id.saved.Instance)
 	monitor.watchOver(id.instances())
 	tasks.session = session.New(session.Config{
-		Addresses:    a.config.ControlPlane,
-		Cluster:      a.config.Cluster,
-		Dial:         a.dialOptions(),
-		Instance:     id.saved.Instance,
-		Registration: a.registration,
+		Addresses: a.config.ControlPlane,
+		Cluster:   a.config.Cluster,
+		Dial:      a.dialOptions(),
+		Instance:  id.saved.Instance,
+		Registration: func(ctx context.Context) (*ecs.RegisterContainerInstanceRequest, error) {
+			info, err := a.info(ctx)
+			if err != nil {
+				return nil, err
+			}
+			o, err := a.look(ctx, info)
+			if err != nil {
+				return nil, err
+			}
+			images.provide(o.architecture)
+			tasks.furnish(o, a.groupsOf(o.groups, id.instances()))
+			return a.registration(info, &o)
+		},
 		Registered: func(instance string) error {
 			if err := id.adopt(instance); err != nil {
 				return err

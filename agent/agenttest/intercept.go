@@ -17,13 +17,14 @@ type Hooks struct {
 
 	Create  func(ctx context.Context, next runtime.Runtime, spec runtime.Spec) (string, error)
 	Start   func(ctx context.Context, next runtime.Runtime, id string) error
+	Restart func(ctx context.Context, next runtime.Runtime, id string, began time.Time) error
 	Stop    func(ctx context.Context, next runtime.Runtime, id string, grace time.Duration) error
 	Remove  func(ctx context.Context, next runtime.Runtime, id string) error
 	Inspect func(ctx context.Context, next runtime.Runtime, id string) (runtime.Container, error)
 	List    func(ctx context.Context, next runtime.Runtime, labels map[string]string) ([]runtime.Container, error)
 	Watch   func(ctx context.Context, next runtime.Runtime, labels map[string]string, ready func(), changed func(string, map[string]string)) error
 
-	CreateVolume func(ctx context.Context, next runtime.Runtime, name string, labels map[string]string) error
+	CreateVolume func(ctx context.Context, next runtime.Runtime, volume runtime.Volume) error
 	RemoveVolume func(ctx context.Context, next runtime.Runtime, name string) error
 	ListVolumes  func(ctx context.Context, next runtime.Runtime, labels map[string]string) ([]string, error)
 }
@@ -74,6 +75,13 @@ func (i *intercepted) Start(ctx context.Context, id string) error {
 	return i.next.Start(ctx, id)
 }
 
+func (i *intercepted) Restart(ctx context.Context, id string, began time.Time) error {
+	if i.hooks.Restart != nil {
+		return i.hooks.Restart(ctx, i.next, id, began)
+	}
+	return i.next.Restart(ctx, id, began)
+}
+
 func (i *intercepted) Stop(ctx context.Context, id string, grace time.Duration) error {
 	if i.hooks.Stop != nil {
 		return i.hooks.Stop(ctx, i.next, id, grace)
@@ -109,11 +117,29 @@ func (i *intercepted) Watch(ctx context.Context, labels map[string]string, ready
 	return i.next.Watch(ctx, labels, ready, changed)
 }
 
-func (i *intercepted) CreateVolume(ctx context.Context, name string, labels map[string]string) error {
+func (i *intercepted) CreateVolume(ctx context.Context, volume runtime.Volume) error {
 	if i.hooks.CreateVolume != nil {
-		return i.hooks.CreateVolume(ctx, i.next, name, labels)
+		return i.hooks.CreateVolume(ctx, i.next, volume)
 	}
-	return i.next.CreateVolume(ctx, name, labels)
+	return i.next.CreateVolume(ctx, volume)
+}
+
+// What no test has had to stand before yet has no hook.
+
+func (i *intercepted) Volume(ctx context.Context, name string) (runtime.Volume, error) {
+	return i.next.Volume(ctx, name)
+}
+
+func (i *intercepted) Import(ctx context.Context, ref string, layer []byte, entryPoint []string) error {
+	return i.next.Import(ctx, ref, layer, entryPoint)
+}
+
+func (i *intercepted) EnsureNetwork(ctx context.Context, network runtime.Network) error {
+	return i.next.EnsureNetwork(ctx, network)
+}
+
+func (i *intercepted) Network(ctx context.Context, name string) (runtime.Network, error) {
+	return i.next.Network(ctx, name)
 }
 
 func (i *intercepted) RemoveVolume(ctx context.Context, name string) error {

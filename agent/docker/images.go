@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,9 +27,11 @@ func (r *Runtime) Image(ctx context.Context, ref string) (runtime.Image, error) 
 }
 
 // manifestDigest picks the digest under which the repository of ref has the
-// image: one image may have been pulled from several. An image that is asked
-// for by its id has no repository, and then any will do.
+// image: one image may have been pulled from several. By another's digest ref's
+// repository may not have it. An image that is asked for by its id has no
+// repository, and then any will do.
 func manifestDigest(ref string, repoDigests []string) string {
+	byID := strings.HasPrefix(ref, "sha256:")
 	wanted, err := reference.ParseNormalizedNamed(ref)
 	fallback := ""
 	for _, entry := range repoDigests {
@@ -40,7 +43,7 @@ func manifestDigest(ref string, repoDigests []string) string {
 		if err == nil && errHave == nil && have.Name() == wanted.Name() {
 			return digest
 		}
-		if fallback == "" {
+		if fallback == "" && byID {
 			fallback = digest
 		}
 	}
@@ -56,6 +59,26 @@ func (r *Runtime) Pull(ctx context.Context, ref string, auth *runtime.Auth) erro
 	engine := r.client()
 	doing := "pull image " + ref
 	progress, err := engine.ImagePull(ctx, ref, image.PullOptions{RegistryAuth: credentials})
+	if err != nil {
+		return r.fail(ctx, engine, doing, err)
+	}
+	defer func() {
+		// Read to its end or broken: closing has nothing left to tell.
+		_ = progress.Close()
+	}()
+	return r.fail(ctx, engine, doing, pullResult(progress))
+}
+
+// Import makes an image of one layer that runs entryPoint.
+func (r *Runtime) Import(ctx context.Context, ref string, layer []byte, entryPoint []string) error {
+	doing := "import image " + ref
+	words, err := json.Marshal(entryPoint)
+	if err != nil {
+		return fmt.Errorf("%s: encode its entry point: %w", doing, err)
+	}
+	engine := r.client()
+	progress, err := engine.ImageImport(ctx, image.ImportSource{Source: bytes.NewReader(layer), SourceName: "-"}, ref,
+		image.ImportOptions{Changes: []string{"ENTRYPOINT " + string(words)}})
 	if err != nil {
 		return r.fail(ctx, engine, doing, err)
 	}

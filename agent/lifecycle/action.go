@@ -15,9 +15,9 @@ type Op int
 // The kinds of actions. Cancel asks the one that is under way to end early;
 // the others are under way until End.
 const (
-	None Op = iota
-	CreateVolumes
-	Pull // have the image on the host
+	None          Op = iota
+	CreateVolumes    // and groups: what the task as a whole needs
+	Pull             // have the image on the host
 	Create
 	Start // start, then inspect
 	Inspect
@@ -25,15 +25,16 @@ const (
 	Remove
 	RemoveVolumes
 	Cancel
-	Resolve // find out the values that the definition names
+	Resolve          // find out the values that the definition names
+	RestartContainer // start once more, then inspect
 )
 
 // String returns a short name, as metrics show it.
 func (o Op) String() string {
-	return [...]string{"none", "create_volumes", "pull", "create", "start", "inspect", "stop", "remove", "remove_volumes", "cancel", "resolve"}[o]
+	return [...]string{"none", "create_volumes", "pull", "create", "start", "inspect", "stop", "remove", "remove_volumes", "cancel", "resolve", "restart"}[o]
 }
 
-// NoUnit is the Unit of actions on the task's volumes.
+// NoUnit is the Unit of actions on the task's volumes and groups.
 const NoUnit = -1
 
 // AllUnits is the Unit of Resolve, which is for all containers of the task.
@@ -44,6 +45,7 @@ type Action struct {
 	Op    Op
 	Unit  int           // index of the container, or NoUnit
 	Grace time.Duration // of Stop
+	Began time.Time     // of RestartContainer: when the run began that has ended
 }
 
 // Deadline is how long the action may take, as in the ECS agent. 0: the one who
@@ -52,7 +54,7 @@ func (a Action) Deadline() time.Duration {
 	switch a.Op {
 	case Create:
 		return 4 * time.Minute
-	case Start:
+	case Start, RestartContainer:
 		return 3 * time.Minute
 	case Inspect:
 		return 30 * time.Second
@@ -75,7 +77,7 @@ type Result struct {
 	RuntimeID string             // of Create
 	Digest    string             // of Pull
 	Values    []*Values          // of Resolve, by unit
-	Container *runtime.Container // of Start, Stop and Inspect: what is true now, if it could be found out
+	Container *runtime.Container // of Start, RestartContainer, Stop and Inspect: what is true now, if it could be found out
 }
 
 // The names of failures, as ECS writes them before the engine's text.
@@ -111,7 +113,7 @@ func (a *Activity) putOff(now time.Time, limit time.Duration) {
 func (s *State) activity(unit int) *Activity {
 	switch unit {
 	case NoUnit:
-		return &s.Volumes
+		return &s.Setup
 	case AllUnits:
 		return &s.Resolving
 	}
@@ -126,6 +128,9 @@ func (s *State) Begin(a Action, now time.Time) {
 		return
 	}
 	act.Doing, act.Cancelled = a.Op, false
+	if a.Op == RestartContainer {
+		s.Containers[a.Unit].beginRestart()
+	}
 	if a.Op == Pull && s.PullStartedAt.IsZero() {
 		s.PullStartedAt = now
 	}
@@ -157,6 +162,8 @@ func (s *State) End(t Task, a Action, r Result, now time.Time) {
 		s.forgetValues(t)
 	case Start:
 		c.endStart(r, name, now)
+	case RestartContainer:
+		c.endRestart(r, name, now)
 	case Inspect, Stop:
 		c.endLook(r, name, now)
 	case Remove:
@@ -169,14 +176,16 @@ func (s *State) End(t Task, a Action, r Result, now time.Time) {
 func (s *State) endVolumes(a Action, r Result, now time.Time) {
 	switch {
 	case a.Op == RemoveVolumes:
-		s.VolumesGone = s.Volumes.ended(r.Err, now, lastRemoveRetry)
+		s.VolumesGone = s.Setup.ended(r.Err, now, lastRemoveRetry)
 	case lost(r.Err):
-		s.Volumes.putOff(now, lastRetry)
+		s.Setup.putOff(now, lastRetry)
+	case errors.As(r.Err, new(*SetupError)):
+		s.Fault = faultText(faultInitialize, a, "created", r.Err)
 	case r.Err != nil:
 		s.Fault = faultText(faultVolume, a, "created", r.Err)
 	default:
 		s.VolumesReady = true
-		s.Volumes.Attempts = 0
+		s.Setup.Attempts = 0
 	}
 }
 
@@ -218,7 +227,7 @@ func (c *Container) endCreate(r Result, now time.Time) {
 	case lost(r.Err):
 		c.Uncertain = true
 		c.putOff(now, lastRetry)
-	case errors.Is(r.Err, context.DeadlineExceeded):
+	case isTimeout(r.Err):
 		c.Uncertain = true
 		c.Fault = faultText(faultCreate, Action{Op: Create}, "created", r.Err)
 	case errors.Is(r.Err, runtime.ErrNotFound) && !c.ImageLost:
@@ -236,7 +245,7 @@ func (c *Container) endStart(r Result, name string, now time.Time) {
 	case r.Err == nil || lost(r.Err): // it may be running; that was not to be found out
 		c.Uncertain = true
 		c.putOff(now, lastRetry)
-	case errors.Is(r.Err, context.DeadlineExceeded):
+	case isTimeout(r.Err):
 		c.Uncertain = true
 		c.Fault = faultText(faultStart, Action{Op: Start}, "started", r.Err)
 	case errors.Is(r.Err, runtime.ErrNotFound):
@@ -278,8 +287,10 @@ func lost(err error) bool {
 	return errors.Is(err, runtime.ErrUnavailable) || errors.Is(err, context.Canceled)
 }
 
+func isTimeout(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
+
 func faultText(name string, a Action, reached string, err error) string {
-	if errors.Is(err, context.DeadlineExceeded) {
+	if isTimeout(err) {
 		limit := a.Deadline()
 		if a.Op == Pull {
 			limit = PullDeadline

@@ -91,9 +91,12 @@ func (l *Loop) eligible(view *store.Tables, s *model.Service) ([]model.InstanceI
 		return nil, err
 	}
 	l.watchTasks(s.Key(), order)
+	if err := order.Locate(func(attribute string) bool { return view.AttributeOffered(s.Cluster, attribute) }); err != nil {
+		return nil, err
+	}
 	request := order.Request(1, nil)
 	// Whether there is room is no question here: a task that is there takes it.
-	request.CPU, request.MemoryMiB, request.TCP, request.UDP, request.DistinctInstance = 0, 0, nil, nil, false
+	request.CPU, request.MemoryMiB, request.TCP, request.UDP, request.GPUCount, request.DistinctInstance = 0, 0, nil, nil, 0, false
 	fleet := view.Fleet(s.Cluster)
 	if order.DependsOnTasks() {
 		fleet = withoutTasksOf(fleet, view, s)
@@ -183,7 +186,11 @@ func orderFor(tx *store.Tx, s *model.Service, ref model.DefinitionRef, order fun
 	if !ok {
 		return nil, errors.New("the task definition " + ref.String() + " is not in the store")
 	}
-	return order(s, def)
+	o, err := order(s, def)
+	if err != nil {
+		return nil, err
+	}
+	return o, o.Locate(func(attribute string) bool { return tx.AttributeOffered(s.Cluster, attribute) })
 }
 
 // start places tasks and makes their records, and says why one found no place.
@@ -195,7 +202,7 @@ func (l *Loop) start(tx *store.Tx, order *launch.Order, want rollout.Start, now 
 	for _, portion := range order.Portions(want.Count, byProvider(tx, order), tx.PoolOfProvider) {
 		result := portion.PlaceOn(tx.Fleet(order.Cluster), want.Instances, source)
 		for _, a := range result.Assignments {
-			t := portion.Task(model.NewTaskID(), model.InstanceID(a.InstanceID), now)
+			t := portion.Task(model.NewTaskID(), a, now)
 			tx.PutTask(t)
 			started = append(started, t.ID)
 		}
