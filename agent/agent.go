@@ -4,7 +4,8 @@
 // through a runtime.Runtime, and reports what became of it through package
 // session.
 //
-// It keeps nothing on disk but its identity. What runs is read from the
+// It keeps nothing on disk but its identity and notes of the images that it has
+// pulled. What runs is read from the
 // engine's labels when the agent starts and when the engine comes back, so that
 // stopping, upgrading or killing the agent never touches a container. It never
 // imports the control plane or a particular engine.
@@ -32,6 +33,8 @@ type Agent struct {
 	metrics *metrics
 	ready   chan struct{}
 	once    sync.Once // closes ready
+
+	endpoint *endpoint // of Run
 }
 
 // New returns an agent that Run starts.
@@ -92,6 +95,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			return nil
 		},
 		Desired: func(d session.Desired) {
+			tasks.endpoint.check(&d)
 			tasks.desire(d)
 			a.once.Do(func() { close(a.ready) })
 		},
@@ -100,10 +104,19 @@ func (a *Agent) Run(ctx context.Context) error {
 		Registry:  a.config.Registry,
 	})
 
+	if a.endpoint, err = a.openEndpoint(tasks); err != nil {
+		return err
+	}
+	tasks.endpoint = a.endpoint
+
 	group, ctx := errgroup.WithContext(ctx)
+	if a.endpoint != nil {
+		group.Go(func() error { return a.endpoint.server.Run(ctx) })
+	}
 	group.Go(func() error { return tasks.session.Run(ctx) })
 	group.Go(func() error { return monitor.run(ctx) })
 	group.Go(func() error { return tasks.run(ctx) })
+	group.Go(func() error { return newSweeper(a.config, images).run(ctx) })
 	return group.Wait()
 }
 

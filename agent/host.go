@@ -117,6 +117,9 @@ func (a *Agent) attributes(info runtime.Info, o *offer) []ecs.Attribute {
 		all["ecs.capability.docker-plugin."+driver] = ""
 	}
 	maps.Copy(all, o.attributes(!a.config.NoFargate))
+	for _, name := range a.endpoint.attributes() {
+		all[name] = ""
+	}
 	maps.Copy(all, a.config.Attributes)
 	var attributes []ecs.Attribute
 	for _, name := range slices.Sorted(maps.Keys(all)) {

@@ -46,20 +46,41 @@ type Action struct {
 	Unit  int           // index of the container, or NoUnit
 	Grace time.Duration // of Stop
 	Began time.Time     // of RestartContainer: when the run began that has ended
+	Limit time.Duration // of the engine's time; 0: the default of its kind
+}
+
+// Limits bound how long the engine may take over what a task fails for if it
+// takes longer. Stop is beyond the grace, and is tried again.
+type Limits struct{ Create, Start, Stop time.Duration }
+
+// DefaultLimits are those of the ECS agent (ECS_CONTAINER_CREATE_TIMEOUT, ECS_CONTAINER_START_TIMEOUT).
+var DefaultLimits = Limits{Create: 4 * time.Minute, Start: 3 * time.Minute, Stop: 2 * time.Minute}
+
+func (l Limits) of(op Op, grace time.Duration) time.Duration {
+	switch op {
+	case Create:
+		return l.Create
+	case Start, RestartContainer:
+		return l.Start
+	case Stop:
+		if l.Stop > 0 {
+			return grace + l.Stop
+		}
+	}
+	return 0
 }
 
 // Deadline is how long the action may take, as in the ECS agent. 0: the one who
 // pulls sets it, because waiting for one's turn does not count.
 func (a Action) Deadline() time.Duration {
+	if a.Limit > 0 {
+		return a.Limit
+	}
 	switch a.Op {
-	case Create:
-		return 4 * time.Minute
-	case Start, RestartContainer:
-		return 3 * time.Minute
+	case Create, Start, RestartContainer, Stop:
+		return DefaultLimits.of(a.Op, a.Grace)
 	case Inspect:
 		return 30 * time.Second
-	case Stop:
-		return a.Grace + 2*time.Minute
 	case CreateVolumes, Remove, RemoveVolumes:
 		return 5 * time.Minute
 	case Resolve:
@@ -158,10 +179,10 @@ func (s *State) End(t Task, a Action, r Result, now time.Time) {
 		c.endPull(r, now)
 		s.notePulls(now)
 	case Create:
-		c.endCreate(r, now)
+		c.endCreate(a, r, now)
 		s.forgetValues(t)
 	case Start:
-		c.endStart(r, name, now)
+		c.endStart(a, r, name, now)
 	case RestartContainer:
 		c.endRestart(r, name, now)
 	case Inspect, Stop:
@@ -220,7 +241,7 @@ func (c *Container) endPull(r Result, now time.Time) {
 	}
 }
 
-func (c *Container) endCreate(r Result, now time.Time) {
+func (c *Container) endCreate(a Action, r Result, now time.Time) {
 	switch {
 	case r.Err == nil:
 		c.Phase, c.RuntimeID, c.Attempts = max(c.Phase, Created), r.RuntimeID, 0
@@ -229,15 +250,15 @@ func (c *Container) endCreate(r Result, now time.Time) {
 		c.putOff(now, lastRetry)
 	case isTimeout(r.Err):
 		c.Uncertain = true
-		c.Fault = faultText(faultCreate, Action{Op: Create}, "created", r.Err)
+		c.Fault = faultText(faultCreate, a, "created", r.Err)
 	case errors.Is(r.Err, runtime.ErrNotFound) && !c.ImageLost:
 		c.Phase, c.ImageLost = Absent, true // pull it again, once
 	default:
-		c.fail(faultText(faultCreate, Action{Op: Create}, "created", r.Err), now)
+		c.fail(faultText(faultCreate, a, "created", r.Err), now)
 	}
 }
 
-func (c *Container) endStart(r Result, name string, now time.Time) {
+func (c *Container) endStart(a Action, r Result, name string, now time.Time) {
 	switch {
 	case c.Phase == Ended:
 	case r.Err == nil && r.Container != nil:
@@ -247,11 +268,11 @@ func (c *Container) endStart(r Result, name string, now time.Time) {
 		c.putOff(now, lastRetry)
 	case isTimeout(r.Err):
 		c.Uncertain = true
-		c.Fault = faultText(faultStart, Action{Op: Start}, "started", r.Err)
+		c.Fault = faultText(faultStart, a, "started", r.Err)
 	case errors.Is(r.Err, runtime.ErrNotFound):
 		c.lose(name, now)
 	default:
-		c.fail(faultText(faultStart, Action{Op: Start}, "started", r.Err), now)
+		c.fail(faultText(faultStart, a, "started", r.Err), now)
 	}
 }
 

@@ -80,6 +80,7 @@ func (n *next) act(op Op, unit int) {
 	case RestartContainer:
 		action.Began = n.Containers[unit].StartedAt
 	}
+	action.Limit = n.Limits.of(op, action.Grace)
 	n.plan.Actions = append(n.plan.Actions, action)
 }
 

@@ -210,6 +210,12 @@ func (w *world) checkStart(unit int, c lifecycle.Container) {
 		if d.Condition == ecs.ContainerConditionSUCCESS && (on.ExitCode == nil || *on.ExitCode != 0) {
 			w.t.Fatalf("%d is started before %d succeeded", unit, d.Unit)
 		}
+		if d.Condition == ecs.ContainerConditionCOMPLETE && on.ExitCode == nil {
+			w.t.Fatalf("%d is started before %d has ended", unit, d.Unit)
+		}
+		if d.Condition == ecs.ContainerConditionHEALTHY && (on.Health != "healthy" || on.Phase != lifecycle.Started) {
+			w.t.Fatalf("%d is started while %d is %q", unit, d.Unit, on.Health)
+		}
 	}
 }
 
@@ -391,6 +397,13 @@ func TestNext_AnyInterleavingKeepsTheRulesAndStopAlwaysEnds(t *testing.T) {
 					w.event(c)
 				}
 			},
+			"killed for memory": func(t *rapid.T) {
+				if c := w.running(t); c != nil {
+					c.OOMKilled = true
+					w.exit(c, 137)
+					w.event(c)
+				}
+			},
 			"health": func(t *rapid.T) {
 				if c := w.running(t); c != nil {
 					c.Health = rapid.SampledFrom([]string{"healthy", "unhealthy"}).Draw(t, "health")
@@ -403,6 +416,16 @@ func TestNext_AnyInterleavingKeepsTheRulesAndStopAlwaysEnds(t *testing.T) {
 					// A new agent cannot know of it unless the task was known to run.
 					w.excused[c.Labels[lifecycle.LabelContainer]] = w.told < lifecycle.Running
 					w.event(c)
+				}
+			},
+			// The daemon names it last of all things that it makes, and nobody tells of it.
+			"removed before it ran": func(t *rapid.T) {
+				for _, id := range slices.Sorted(maps.Keys(w.engine)) {
+					if c := w.engine[id]; c.State == runtime.Created && rapid.Bool().Draw(t, "this one") {
+						delete(w.engine, id)
+						w.event(c)
+						return
+					}
 				}
 			},
 			"stop": func(t *rapid.T) {
@@ -435,6 +458,7 @@ func TestNext_AnyInterleavingKeepsTheRulesAndStopAlwaysEnds(t *testing.T) {
 				t.Fatalf("%s still runs", c.Labels[lifecycle.LabelContainer])
 			}
 		}
+		w.checkEnds()
 		w.task.Released = true
 		w.now = w.now.Add(2 * time.Hour)
 		w.settle(t)

@@ -33,6 +33,21 @@ func Report(t Task, s State) *agentv1.TaskState {
 	return r
 }
 
+// Minor tells whether a report says only how far a task has come that has not
+// started anything: when its images were pulled, which containers were made. An
+// agent that crashes before it has told that finds it on the engine again.
+func Minor(r *agentv1.TaskState) bool {
+	if r.Status != Pending.String() || r.StopCode != "" || r.Reason != "" {
+		return false
+	}
+	for _, c := range r.Containers {
+		if c.Status != Pending.String() || c.Reason != "" {
+			return false
+		}
+	}
+	return true
+}
+
 func containerReport(u *Unit, c *Container, task Status, restarts bool) *agentv1.ContainerState {
 	r := &agentv1.ContainerState{
 		Name:            u.Name,

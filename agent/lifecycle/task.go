@@ -51,6 +51,7 @@ type Task struct {
 	Subnet      string   // of a task in awsvpc mode, which has an interface of its own
 	Labels      map[string]string
 	CleanupWait time.Duration
+	Limits      Limits // zero: the defaults
 
 	Stop     bool // desired status STOPPED
 	Released bool // the control plane knows durably that it is STOPPED: it may be cleaned up

@@ -33,8 +33,15 @@ type Runtime interface {
 
 	// Image looks an image up in the engine's own store. ErrNotFound if it is not there.
 	Image(ctx context.Context, ref string) (Image, error)
-	// Pull fetches an image from its registry; auth may be nil.
-	Pull(ctx context.Context, ref string, auth *Auth) error
+	// Pull fetches an image from its registry; auth and progress may be nil.
+	// progress is called in turn, not after Pull has returned, and must not block.
+	Pull(ctx context.Context, ref string, auth *Auth, progress func(PullProgress)) error
+	// ListImages returns every image in the engine's store.
+	ListImages(ctx context.Context) ([]StoredImage, error)
+	// RemoveImage takes a name from an image and deletes the image with its last
+	// one; given an id, it deletes the image with its names. What is not there is
+	// no error. An image that is used is not deleted: ErrInUse.
+	RemoveImage(ctx context.Context, nameOrID string) error
 
 	// Create makes a container and returns its id. If a container of that name
 	// exists already with the same LabelSpecHash it is the answer (the first
@@ -56,6 +63,10 @@ type Runtime interface {
 	Remove(ctx context.Context, id string) error
 	// Inspect returns what is true of a container now. ErrNotFound if there is none.
 	Inspect(ctx context.Context, id string) (Container, error)
+	// Stats returns the resources that a running container has used so far, as JSON
+	// in the shape of Docker's container statistics. It is one look: there are no
+	// rates and no precpu_stats. ErrNotFound if there is no such container.
+	Stats(ctx context.Context, id string) ([]byte, error)
 	// List returns every container, in any state, that carries all the given labels.
 	List(ctx context.Context, labels map[string]string) ([]Container, error)
 
@@ -105,6 +116,7 @@ type Info struct {
 	CgroupDriver  string   // "cgroupfs" or "systemd"
 	LogDrivers    []string // log drivers that the engine offers
 	VolumeDrivers []string // "local" and those of plug-ins
+	DataRoot      string   // folder of the engine's store on this machine; empty: elsewhere
 	SecurityOpts  []string // "apparmor", "seccomp", "selinux", … without their options
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"regexp"
 	"slices"
@@ -104,7 +105,7 @@ func (h *Handler) registered(tx *store.Tx, c model.ClusterName, arn string) (*mo
 		return nil, refused("Container instance %s is not registered in cluster %s.", clip(id), c)
 	}
 	if !store.InstanceLive(have) {
-		return nil, refused("Container instance %s is inactive.", id)
+		return nil, errors.Join(refused("Container instance %s is inactive.", id), model.ErrInstanceInactive)
 	}
 	next := *have
 	return &next, nil

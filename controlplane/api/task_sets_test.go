@@ -96,7 +96,7 @@ func TestCreateService_RefusesWhatItsControllerDoesNotAllow(t *testing.T) {
 		"a negative grace": {external, func(in *awsecs.CreateServiceInput) { in.HealthCheckGracePeriodSeconds = aws.Int32(-1) }, bad, ""},
 		"blue green of ECS's own": {external, func(in *awsecs.CreateServiceInput) {
 			in.DeploymentConfiguration = &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyBlueGreen}
-		}, client, "Task definition does not support launch_type FARGATE."},
+		}, "UnsupportedFeatureException", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := &awsecs.CreateServiceInput{Cluster: &c, ServiceName: aws.String("s"), TaskDefinition: &web, DesiredCount: aws.Int32(1)}
@@ -338,7 +338,7 @@ func TestCreateTaskSet_Refuses(t *testing.T) {
 		"FARGATE":               {func(in *awsecs.CreateTaskSetInput) { in.LaunchType = "FARGATE" }, client, "Task definition does not support launch_type FARGATE."},
 		"a platform on EC2":     {func(in *awsecs.CreateTaskSetInput) { in.PlatformVersion = aws.String("LATEST") }, invalid, ""},
 		"both kinds":            {func(in *awsecs.CreateTaskSetInput) { in.LaunchType, in.CapacityProviderStrategy = "EC2", fargate }, invalid, ""},
-		"FARGATE capacity":      {func(in *awsecs.CreateTaskSetInput) { in.CapacityProviderStrategy = fargate }, "UnsupportedFeatureException", ""},
+		"FARGATE capacity":      {func(in *awsecs.CreateTaskSetInput) { in.CapacityProviderStrategy = fargate }, client, "Task definition does not support launch_type FARGATE."},
 		"unknown capacity": {func(in *awsecs.CreateTaskSetInput) {
 			in.CapacityProviderStrategy = []types.CapacityProviderStrategyItem{{CapacityProvider: aws.String("p")}}
 		}, invalid, ""},

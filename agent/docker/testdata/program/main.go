@@ -37,6 +37,8 @@ func main() {
 		serve(nil, ignoring)
 	case "ask": // ends with 0 if serve answers beside it
 		ask()
+	case "fetch": // asks for all that a task can ask for, into files of a folder, and ends with 0
+		fetch()
 	case "exit": // ends at once with the given code
 		exit()
 	default:
