@@ -337,11 +337,8 @@ func TestCreateTaskSet_Refuses(t *testing.T) {
 		"an inactive one":       {func(in *awsecs.CreateTaskSetInput) { in.TaskDefinition = &inactive }, client, "TaskDefinition is inactive"},
 		"FARGATE":               {func(in *awsecs.CreateTaskSetInput) { in.LaunchType = "FARGATE" }, client, "Task definition does not support launch_type FARGATE."},
 		"a platform on EC2":     {func(in *awsecs.CreateTaskSetInput) { in.PlatformVersion = aws.String("LATEST") }, invalid, ""},
-		"a classic load balancer": {func(in *awsecs.CreateTaskSetInput) {
-			in.LoadBalancers = []types.LoadBalancer{{LoadBalancerName: aws.String("classic"), ContainerName: aws.String("main"), ContainerPort: aws.Int32(80)}}
-		}, "UnsupportedFeatureException", "Longshore does not support loadBalancerName (Classic Load Balancers) yet."},
-		"both kinds":       {func(in *awsecs.CreateTaskSetInput) { in.LaunchType, in.CapacityProviderStrategy = "EC2", fargate }, invalid, ""},
-		"FARGATE capacity": {func(in *awsecs.CreateTaskSetInput) { in.CapacityProviderStrategy = fargate }, client, "Task definition does not support launch_type FARGATE."},
+		"both kinds":            {func(in *awsecs.CreateTaskSetInput) { in.LaunchType, in.CapacityProviderStrategy = "EC2", fargate }, invalid, ""},
+		"FARGATE capacity":      {func(in *awsecs.CreateTaskSetInput) { in.CapacityProviderStrategy = fargate }, client, "Task definition does not support launch_type FARGATE."},
 		"unknown capacity": {func(in *awsecs.CreateTaskSetInput) {
 			in.CapacityProviderStrategy = []types.CapacityProviderStrategyItem{{CapacityProvider: aws.String("p")}}
 		}, invalid, ""},
