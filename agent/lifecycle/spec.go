@@ -22,6 +22,10 @@ const minCPUShares = 2
 
 const mebibyte = 1 << 20
 
+// minMemory in bytes is the least that Docker takes from 20.10 on; ECS takes
+// definitions with 4 MiB.
+const minMemory = 6 * mebibyte
+
 // builder turns the containers of one definition into units.
 type builder struct {
 	Input
@@ -183,9 +187,17 @@ func (b *builder) resources(s *runtime.Spec, c *ecs.ContainerDefinition, o *ecs.
 		reservation = override(reservation, o.MemoryReservation)
 	}
 	s.CPUShares = max(cpu, minCPUShares)
-	s.MemoryBytes = memory * mebibyte
-	s.MemoryReservation = reservation * mebibyte
+	s.MemoryBytes = atLeast(memory*mebibyte, minMemory)
+	s.MemoryReservation = atLeast(reservation*mebibyte, minMemory)
 	swap(s, c.LinuxParameters)
+}
+
+// atLeast raises an amount that is given; 0 is none.
+func atLeast(amount, least int64) int64 {
+	if amount == 0 {
+		return 0
+	}
+	return max(amount, least)
 }
 
 // process sets what is run: the command and environment, overridden.

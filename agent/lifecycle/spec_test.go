@@ -116,6 +116,20 @@ func TestCompile_Overrides(t *testing.T) {
 	}
 }
 
+// ECS takes what Docker does not start.
+func TestCompile_GivesAContainerTheLeastMemoryThatDockerTakes(t *testing.T) {
+	units := compile(t, input(task(
+		ecs.ContainerDefinition{Name: "small", Image: "i", Memory: ptr[int32](5), MemoryReservation: ptr[int32](4)},
+		ecs.ContainerDefinition{Name: "none", Image: "i"},
+	))).Units
+	if s := units[0].Spec; s.MemoryBytes != 6<<20 || s.MemoryReservation != 6<<20 {
+		t.Errorf("memory %d, reservation %d, want 6 MiB each", s.MemoryBytes, s.MemoryReservation)
+	}
+	if s := units[1].Spec; s.MemoryBytes != 0 || s.MemoryReservation != 0 {
+		t.Errorf("memory %d, reservation %d, want no limits", s.MemoryBytes, s.MemoryReservation)
+	}
+}
+
 func TestCompile_HostNetworkReportsPortsWithoutMappingThem(t *testing.T) {
 	definition := task(container("web", func(c *ecs.ContainerDefinition) {
 		c.PortMappings = []ecs.PortMapping{{ContainerPort: ptr[int32](80), HostPort: ptr[int32](80)}}

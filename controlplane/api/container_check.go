@@ -11,9 +11,9 @@ import (
 
 const (
 	maxImage = 255 // characters
-	// minMemory in MiB is what Docker takes from 20.10 on; ECS takes 4, with which
-	// no task would start (task definition parameters, ECS guide).
-	minMemory = 6
+	// minMemory in MiB is what ECS takes (task definition parameters, ECS guide). Docker
+	// wants more from 20.10 on; the agent sees to that.
+	minMemory = 4
 
 	minStartTimeout = 2 // seconds
 )

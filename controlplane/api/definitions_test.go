@@ -153,7 +153,7 @@ func TestRegisterTaskDefinition_Refuses(t *testing.T) {
 		"no image":                {of(func(c *types.ContainerDefinition) { c.Image = nil }), "Container.image should not be null or empty."},
 		"no name":                 {of(func(c *types.ContainerDefinition) { c.Name = nil }), "Container.name should not be null or empty."},
 		"no memory":               {of(func(c *types.ContainerDefinition) { c.Memory = nil }), "Invalid setting for container 'main'. At least one of 'memory' or 'memoryReservation' must be specified."},
-		"little memory":           {of(func(c *types.ContainerDefinition) { c.Memory = aws.Int32(5) }), "~at least 6 MiB"},
+		"little memory":           {of(func(c *types.ContainerDefinition) { c.Memory = aws.Int32(3) }), "~at least 4 MiB"},
 		"reservation above":       {of(func(c *types.ContainerDefinition) { c.MemoryReservation = aws.Int32(65) }), "~greater than or equal"},
 		"negative cpu":            {of(func(c *types.ContainerDefinition) { c.Cpu = -1 }), "~'cpu' must not be negative"},
 		"nothing essential":       {of(func(c *types.ContainerDefinition) { c.Essential = aws.Bool(false) }), "~essential"},
