@@ -235,7 +235,7 @@ func TestPlan_RollsBackToTheFormerCapacityProviders(t *testing.T) {
 	w.change(func(s *model.Service) {
 		s.LaunchType, s.CapacityProviderStrategy = "", []ecs.CapacityProviderStrategyItem{{CapacityProvider: "p", Weight: 1}}
 	})
-	next := Deploy(*w.svc, w.nextDeployment(), def(1), "", w.now)
+	next := Deploy(*w.svc, w.nextDeployment(), def(1), w.now)
 	w.svc = &next
 	if d := w.svc.Primary(); len(d.CapacityProviderStrategy) != 1 || d.LaunchType != "" {
 		t.Fatalf("deployment %+v", d)

@@ -133,7 +133,7 @@ func (p *planner) breakCircuit() {
 		return
 	}
 	p.svc.LaunchType, p.svc.CapacityProviderStrategy, p.svc.Wiring = last.LaunchType, last.CapacityProviderStrategy, last.Wiring
-	p.svc = Deploy(p.svc, p.NextDeployment, last.Definition, last.LaunchType, p.Now)
+	p.svc = Deploy(p.svc, p.NextDeployment, last.Definition, p.Now)
 	p.svc.Primary().RolloutStateReason = reasonRollback(p.NextDeployment)
 	p.event(rollingBack(p.svc.Name, p.NextDeployment))
 }

@@ -49,7 +49,7 @@ func newWorld(t tester, desired, instances int) *world {
 	}
 	w.svc = &model.Service{
 		Cluster: "c", Name: "web", Status: model.StatusActive, CreatedAt: epoch, DesiredCount: int32(desired),
-		SchedulingStrategy: ecs.SchedulingStrategyREPLICA,
+		SchedulingStrategy: ecs.SchedulingStrategyREPLICA, LaunchType: ecs.LaunchTypeEC2,
 	}
 	w.percent(100, 200)
 	w.deploy(1)
@@ -93,7 +93,7 @@ func (w *world) nextDeployment() model.DeploymentID {
 }
 
 func (w *world) deploy(revision int32) {
-	next := Deploy(*w.svc, w.nextDeployment(), def(revision), ecs.LaunchTypeEC2, w.now)
+	next := Deploy(*w.svc, w.nextDeployment(), def(revision), w.now)
 	w.svc = &next
 }
 
