@@ -30,6 +30,8 @@ type member struct {
 	silent   bool // its instance is not connected
 	unwanted bool // to be replaced, or not needed at all
 	shielded bool // protected from scaling and deployments, and from nothing else
+	// undecided: its health checks have not said anything, and may never do.
+	undecided bool
 }
 
 // live tells whether a member is to go on for all that is known.
@@ -64,6 +66,7 @@ func (p *planner) look(t *model.Task) member {
 		p.wakeAt(limit)
 	}
 	m.standing = p.standing(t)
+	m.undecided = m.standing == unproven && p.HealthChecked(t.Definition) && t.HealthStatus != ecs.HealthStatusUNHEALTHY
 	if t.Protected(p.Now) && !m.draining && !p.closing() {
 		m.shielded = true
 		p.wakeAt(t.ProtectedUntil)
@@ -119,6 +122,7 @@ type census struct {
 	serving  int // of those, healthy
 	unwanted int // live and to be replaced
 	healthy  int // all that are healthy
+	unproven int // all that may yet be
 	settling int // pending, unproven, unhealthy or leaving: will be something else soon
 	occupied int // all that hold a place: not lost
 }
@@ -130,9 +134,15 @@ func (p *planner) census() census {
 			continue
 		}
 		c.occupied++
-		if m.standing == healthy {
+		switch m.standing {
+		case healthy:
 			c.healthy++
-		} else {
+		case unproven:
+			c.unproven++
+			if !m.undecided || !m.unwanted {
+				c.settling++
+			}
+		default:
 			c.settling++
 		}
 		switch {

@@ -15,8 +15,8 @@ import (
 	"github.com/longshore/longshore/proto/ecs"
 )
 
-// errOutdated: the service changed between the plan and its transaction. The
-// change has marked the service, so that it is planned anew.
+// errOutdated: what a plan was made from changed before its transaction. The service is
+// planned anew.
 var errOutdated = errors.New("planned on an outdated service")
 
 // maxEvents is how many events of a service are kept (ECS shows the latest 100).
@@ -24,7 +24,7 @@ const maxEvents = 100
 
 // tend looks after one service once. The plan is made on a snapshot, while
 // others write; its transaction checks that the snapshot still holds for all
-// that it replaces.
+// that it replaces, and for what it rests on.
 func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (wakeAt time.Time, err error) {
 	now := time.Now()
 	view := l.cfg.Store.View()
@@ -46,7 +46,11 @@ func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (wakeAt time.Time
 	for _, t := range in.Tasks {
 		before[t.ID] = t
 	}
+	rests := groundsOf(in, out)
 	err = l.cfg.Store.Update(ctx, func(tx *store.Tx) error {
+		if !rests.hold(tx) {
+			return errOutdated
+		}
 		return l.apply(tx, service, before, out, now)
 	})
 	if errors.Is(err, errOutdated) {
