@@ -36,7 +36,9 @@ func fDefinition(revision int32) *model.Definition {
 	}
 }
 
-func checkedRevision(revision int32) bool { return revision >= getsHealthy && revision <= getsUnhealthy }
+func checkedRevision(revision int32) bool {
+	return revision >= getsHealthy && revision <= getsUnhealthy
+}
 
 // fleet are simulated agents on a store. Each change of a task is answered with the
 // next step of that task a little later, unless its host is silent.

@@ -34,10 +34,7 @@ func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (wakeAt time.Time
 		l.note(l.byTasks, key, false)
 		return time.Time{}, nil
 	}
-	in, err := l.input(view, service, now)
-	if err != nil {
-		return time.Time{}, err
-	}
+	in := l.input(view, service, now)
 	out := rollout.Plan(in)
 	if out.Service == service && len(out.Tasks)+len(out.Events)+out.Start.Count+len(out.Starts) == 0 {
 		return out.WakeAt, nil
@@ -59,7 +56,7 @@ func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (wakeAt time.Time
 	return out.WakeAt, err
 }
 
-func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) (rollout.Input, error) {
+func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) rollout.Input {
 	in := rollout.Input{
 		Now:            now,
 		Service:        s,
@@ -69,11 +66,10 @@ func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) (rollo
 		NextDeployment: model.NewDeploymentID(),
 		Settings:       l.cfg.Settings,
 	}
-	var err error
 	if isDaemon(s) {
-		in.Eligible, err = l.eligible(view, s)
+		in.Eligible = l.eligible(view, s)
 	}
-	return in, err
+	return in
 }
 
 func healthChecked(view *store.Tables, ref model.DefinitionRef) bool {
@@ -84,15 +80,16 @@ func healthChecked(view *store.Tables, ref model.DefinitionRef) bool {
 }
 
 // eligible lists the instances that a DAEMON service belongs on: those that may
-// take its tasks, whether or not they have the room.
-func (l *Loop) eligible(view *store.Tables, s *model.Service) ([]model.InstanceID, error) {
+// take its tasks, whether or not they have the room. If nobody can tell, it belongs where
+// it is and wherever it tries to start, which says what is wrong.
+func (l *Loop) eligible(view *store.Tables, s *model.Service) []model.InstanceID {
 	def, ok := view.Definition(s.Primary().Definition)
 	if !ok {
-		return nil, nil
+		return open(view, s.Cluster)
 	}
 	order, err := launch.ForService(s, def)
 	if err != nil {
-		return nil, err
+		return open(view, s.Cluster)
 	}
 	l.watchTasks(s.Key(), order)
 	request := order.Request(1, nil)
@@ -108,7 +105,18 @@ func (l *Loop) eligible(view *store.Tables, s *model.Service) ([]model.InstanceI
 			out = append(out, i.ID)
 		}
 	}
-	return out, nil
+	return out
+}
+
+// open lists the instances that take tasks.
+func open(view *store.Tables, c model.ClusterName) []model.InstanceID {
+	var out []model.InstanceID
+	for i := range view.LiveInstances(c, "") {
+		if i.Status == model.StatusActive && i.AgentConnected {
+			out = append(out, i.ID)
+		}
+	}
+	return out
 }
 
 // withoutTasksOf is the fleet as it would be without a service's own tasks: they must not
@@ -150,11 +158,7 @@ func (l *Loop) apply(tx *store.Tx, planned *model.Service, before map[model.Task
 func (l *Loop) startAll(tx *store.Tx, out rollout.Output, now time.Time) (*model.Service, []string, error) {
 	service, events, missed := out.Service, slices.Clone(out.Events), false
 	if out.Start.Count > 0 {
-		order, err := orderFor(tx, service, service.Primary().Definition, launch.ForService)
-		if err != nil {
-			return nil, nil, err
-		}
-		started, miss := l.start(tx, order, out.Start, now)
+		started, miss := l.startOf(tx, service, service.Primary().Definition, launch.ForService, out.Start, now)
 		var more []string
 		service, more = rollout.Placed(service, started, miss)
 		events, missed = append(events, more...), miss != nil
@@ -164,13 +168,10 @@ func (l *Loop) startAll(tx *store.Tx, out rollout.Output, now time.Time) (*model
 		if !ok {
 			return nil, nil, errors.New("tasks are to be started of the task set " + string(want.Set) + ", which the service has not")
 		}
-		order, err := orderFor(tx, service, set.Definition, func(s *model.Service, d *model.Definition) (*launch.Order, error) {
+		forSet := func(s *model.Service, d *model.Definition) (*launch.Order, error) {
 			return launch.ForTaskSet(s, set, d)
-		})
-		if err != nil {
-			return nil, nil, err
 		}
-		started, miss := l.start(tx, order, rollout.Start{Count: want.Count}, now)
+		started, miss := l.startOf(tx, service, set.Definition, forSet, rollout.Start{Count: want.Count}, now)
 		var more []string
 		service, more = rollout.PlacedSet(service, want.Set, started, miss)
 		events, missed = append(events, more...), missed || miss != nil
@@ -181,13 +182,19 @@ func (l *Loop) startAll(tx *store.Tx, out rollout.Output, now time.Time) (*model
 	return service, events, nil
 }
 
-// orderFor makes an order for tasks of a definition.
-func orderFor(tx *store.Tx, s *model.Service, ref model.DefinitionRef, order func(*model.Service, *model.Definition) (*launch.Order, error)) (*launch.Order, error) {
+// startOf starts tasks of a definition. A service that no task can be made for is told so
+// and waits: it must not stand in the way of all the others.
+func (l *Loop) startOf(tx *store.Tx, s *model.Service, ref model.DefinitionRef, orderFor func(*model.Service, *model.Definition) (*launch.Order, error),
+	want rollout.Start, now time.Time) ([]model.TaskID, *rollout.Miss) {
 	def, ok := tx.Definition(ref)
 	if !ok {
-		return nil, errors.New("the task definition " + ref.String() + " is not in the store")
+		return nil, &rollout.Miss{Obstacle: "The task definition " + ref.String() + " does not exist."}
 	}
-	return order(s, def)
+	order, err := orderFor(s, def)
+	if err != nil {
+		return nil, &rollout.Miss{Obstacle: err.Error()}
+	}
+	return l.start(tx, order, want, now)
 }
 
 // start places tasks and makes their records, and says why one found no place.
