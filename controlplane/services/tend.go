@@ -22,22 +22,29 @@ var errOutdated = errors.New("planned on an outdated service")
 // maxEvents is how many events of a service are kept (ECS shows the latest 100).
 const maxEvents = 100
 
+// outlook is what a look at a service says of the next one.
+type outlook struct {
+	wakeAt time.Time     // when to look again though nothing has changed; zero for never
+	cost   time.Duration // what planning took, the commit not included
+}
+
 // tend looks after one service once. The plan is made on a snapshot, while
 // others write; its transaction checks that the snapshot still holds for all
 // that it replaces, and for what it rests on.
-func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (wakeAt time.Time, err error) {
+func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (next outlook, err error) {
 	now := time.Now()
 	view := l.cfg.Store.View()
 	service, ok := view.Service(key)
 	if !ok || !store.ServiceLive(service) {
 		l.note(l.blocked, key, false)
 		l.note(l.byTasks, key, false)
-		return time.Time{}, nil
+		return outlook{}, nil
 	}
 	in := l.input(view, service, now)
 	out := rollout.Plan(in)
+	next = outlook{wakeAt: out.WakeAt, cost: time.Since(now)}
 	if out.Service == service && len(out.Tasks)+len(out.Events)+out.Start.Count+len(out.Starts) == 0 {
-		return out.WakeAt, nil
+		return next, nil
 	}
 	before := map[model.TaskID]*model.Task{}
 	for _, t := range in.Tasks {
@@ -51,9 +58,10 @@ func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (wakeAt time.Time
 		return l.apply(tx, service, before, out, now)
 	})
 	if errors.Is(err, errOutdated) {
-		return now, nil
+		next.wakeAt = now
+		return next, nil
 	}
-	return out.WakeAt, err
+	return next, err
 }
 
 func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) rollout.Input {
