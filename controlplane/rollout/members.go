@@ -52,26 +52,60 @@ func (p *planner) classify() {
 }
 
 func (p *planner) look(t *model.Task) member {
-	m := member{task: t}
-	i, ok := p.Instance(t.Instance)
-	if !ok || i.Status == model.StatusInactive {
+	h := p.host(t.Instance)
+	m := member{task: t, zone: h.zone, draining: h.draining, silent: h.silent}
+	if h.gone {
 		return m
 	}
-	m.zone, m.draining, m.silent = zone(i), i.Status == model.StatusDraining, !i.SilentSince.IsZero()
-	if m.silent {
-		limit := i.SilentSince.Add(p.Settings.SilentLimit)
-		if !p.Now.Before(limit) {
-			return m
-		}
-		p.wakeAt(limit)
-	}
 	m.standing = p.standing(t)
-	m.undecided = m.standing == unproven && p.HealthChecked(t.Definition) && t.HealthStatus != ecs.HealthStatusUNHEALTHY
+	m.undecided = m.standing == unproven && p.hasHealthCheck(t.Definition) && t.HealthStatus != ecs.HealthStatusUNHEALTHY
 	if t.Protected(p.Now) && !m.draining && !p.closing() {
 		m.shielded = true
 		p.wakeAt(t.ProtectedUntil)
 	}
 	return m
+}
+
+// host is what a plan must know of an instance.
+type host struct {
+	zone     string
+	draining bool
+	silent   bool
+	gone     bool // or silent for too long: its tasks are lost
+}
+
+// host looks an instance up once for all of its tasks.
+func (p *planner) host(id model.InstanceID) host {
+	h, known := p.hosts[id]
+	if !known {
+		h = p.lookUp(id)
+		p.hosts[id] = h
+	}
+	return h
+}
+
+func (p *planner) lookUp(id model.InstanceID) host {
+	i, ok := p.Instance(id)
+	if !ok || i.Status == model.StatusInactive {
+		return host{gone: true}
+	}
+	h := host{zone: zone(i), draining: i.Status == model.StatusDraining, silent: !i.SilentSince.IsZero()}
+	if h.silent {
+		limit := i.SilentSince.Add(p.Settings.SilentLimit)
+		h.gone = !p.Now.Before(limit)
+		p.wakeAt(limit)
+	}
+	return h
+}
+
+// hasHealthCheck looks a definition up once for all of its tasks.
+func (p *planner) hasHealthCheck(d model.DefinitionRef) bool {
+	checked, known := p.checked[d]
+	if !known {
+		checked = p.HealthChecked(d)
+		p.checked[d] = checked
+	}
+	return checked
 }
 
 func (p *planner) standing(t *model.Task) standing {
@@ -86,7 +120,7 @@ func (p *planner) standing(t *model.Task) standing {
 			return unproven
 		}
 		return unhealthy
-	case p.HealthChecked(t.Definition):
+	case p.hasHealthCheck(t.Definition):
 		if t.HealthStatus == ecs.HealthStatusHEALTHY {
 			return healthy
 		}

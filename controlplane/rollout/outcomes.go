@@ -33,7 +33,7 @@ func (p *planner) countOutcomes() {
 			continue
 		}
 		if p.ran(t) {
-			p.succeeded(t, t.HealthStatus == ecs.HealthStatusHEALTHY || !p.HealthChecked(t.Definition))
+			p.succeeded(t, t.HealthStatus == ecs.HealthStatusHEALTHY || !p.hasHealthCheck(t.Definition))
 		} else {
 			p.failedToStart(t)
 		}

@@ -123,6 +123,8 @@ type planner struct {
 	svc     model.Service // the record as it is to become
 	members []*member     // the tasks that are not STOPPED, sorted by id
 	limits  limits
+	hosts   map[model.InstanceID]host
+	checked map[model.DefinitionRef]bool
 
 	changed map[model.TaskID]*model.Task
 	order   []model.TaskID // of changed, as they came
@@ -136,7 +138,10 @@ type planner struct {
 }
 
 func newPlanner(in Input) *planner {
-	p := &planner{Input: in, svc: *in.Service, changed: map[model.TaskID]*model.Task{}, left: in.Settings.MaxChanges}
+	p := &planner{
+		Input: in, svc: *in.Service, changed: map[model.TaskID]*model.Task{}, left: in.Settings.MaxChanges,
+		hosts: map[model.InstanceID]host{}, checked: map[model.DefinitionRef]bool{},
+	}
 	p.svc.Deployments = slices.Clone(in.Service.Deployments)
 	return p
 }
