@@ -408,7 +408,7 @@ func TestPlan_FailuresAfterCompletionDoNotEndADeployment(t *testing.T) {
 
 func TestThreshold_IsHalfOfTheDesiredCountWithinBounds(t *testing.T) {
 	for desired, want := range map[int]int{0: 3, 1: 3, 6: 3, 7: 4, 25: 13, 399: 200, 400: 200, 1000: 200} {
-		if got := threshold(desired); got != want {
+		if got := threshold(nil, desired); got != want {
 			t.Errorf("threshold(%d) = %d, want %d", desired, got, want)
 		}
 	}
