@@ -49,6 +49,14 @@ func failedHealthChecks(s model.ServiceName, id model.TaskID) string {
 	return fmt.Sprintf("(service %s) (task %s) failed container health checks.", s, id)
 }
 
+func unhealthyTarget(t Target) string {
+	return fmt.Sprintf("Task failed ELB health checks in (target-group %s)", t.Group)
+}
+
+func failedAsTarget(s model.ServiceName, id model.TaskID, t Target) string {
+	return fmt.Sprintf("(service %s) (task %s) (port %d) is unhealthy in (target-group %s) due to (reason %s)", s, id, t.Port, t.Group, t.Reason)
+}
+
 func unableToStart(s model.ServiceName) string {
 	return fmt.Sprintf("(service %s) is unable to consistently start tasks successfully.", s)
 }

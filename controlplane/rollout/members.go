@@ -32,6 +32,9 @@ type member struct {
 	shielded bool // protected from scaling and deployments, and from nothing else
 	// undecided: its health checks have not said anything, and may never do.
 	undecided bool
+	// target is what a load balancer finds wrong with an unhealthy one; nil if it is
+	// its own health checks.
+	target *Target
 }
 
 // live tells whether a member is to go on for all that is known.
@@ -58,12 +61,32 @@ func (p *planner) look(t *model.Task) member {
 		return m
 	}
 	m.standing = p.standing(t)
+	if m.standing >= unproven && p.Target != nil {
+		p.lookAsTarget(&m)
+	}
 	m.undecided = m.standing == unproven && p.hasHealthCheck(t.Definition) && t.HealthStatus != ecs.HealthStatusUNHEALTHY
 	if t.Protected(p.Now) && !m.draining && !p.closing() {
 		m.shielded = true
 		p.wakeAt(t.ProtectedUntil)
 	}
 	return m
+}
+
+// lookAsTarget lets load balancers have their say about a RUNNING task.
+func (p *planner) lookAsTarget(m *member) {
+	target, is := p.Target(m.task)
+	if !is || target.Health == TargetHealthy {
+		return
+	}
+	m.standing = unproven
+	if target.Health == TargetInitial {
+		return
+	}
+	if end := m.task.StartedAt.Add(p.grace()); p.Now.Before(end) {
+		p.wakeAt(end)
+		return
+	}
+	m.standing, m.target = unhealthy, &target
 }
 
 // host is what a plan must know of an instance.
