@@ -318,12 +318,13 @@ func contextEnded(c *conformance) {
 	_, errVolumes := rt.ListVolumes(ctx, c.labels)
 	for method, err := range map[string]error{
 		"Info": errInfo, "Image": errImage, "Create": errCreate, "Inspect": errInspect, "List": errList,
-		"Pull":         rt.Pull(ctx, c.Images.Missing, nil),
+		"Pull":         rt.Pull(ctx, c.Images.Missing, nil, nil),
 		"Start":        rt.Start(ctx, id),
+		"Restart":      rt.Restart(ctx, id, time.Now()),
 		"Stop":         rt.Stop(ctx, id, grace),
 		"Remove":       rt.Remove(ctx, id),
 		"Watch":        rt.Watch(ctx, c.labels, func() {}, func(string, map[string]string) {}),
-		"CreateVolume": rt.CreateVolume(ctx, c.prefix+"v", c.labels),
+		"CreateVolume": rt.CreateVolume(ctx, runtime.Volume{Name: c.prefix + "v", Labels: c.labels}),
 		"RemoveVolume": rt.RemoveVolume(ctx, c.prefix+"v"),
 		"ListVolumes":  errVolumes,
 	} {

@@ -73,6 +73,11 @@ func ImportImages(t testing.TB, host string) Images {
 		// Nothing listens on port 1, and the name says that it is not to be
 		// looked for anywhere else.
 		Missing: "127.0.0.1:1/longshore-test/missing:1",
+		Spare: func(t testing.TB) string {
+			ref := "longshore-test/spare:" + strings.ToLower(rand.Text())
+			importImage(t, host, ref, root, []string{`ENTRYPOINT ["/program"]`})
+			return ref
+		},
 	}
 }
 
@@ -101,15 +106,58 @@ func programArchive(t testing.TB) []byte {
 	return archive.Bytes()
 }
 
-func importImage(t testing.TB, host, ref string, root []byte, changes []string) {
+// RemoveNetwork removes a network that a test has made on the engine at host.
+func RemoveNetwork(t testing.TB, host, name string) {
+	t.Helper()
+	if err := askEngine(context.Background(), host, http.MethodDelete, "/networks/"+name, nil); err != nil {
+		t.Errorf("remove network %s: %v", name, err)
+	}
+}
+
+// RemoveImage removes an image that a test has made on the engine at host.
+func RemoveImage(t testing.TB, host, ref string) {
+	t.Helper()
+	if err := askEngine(context.Background(), host, http.MethodDelete, "/images/"+ref+"?force=1", nil); err != nil {
+		t.Errorf("remove image %s: %v", ref, err)
+	}
+}
+
+// emptyLayer is the archive of a file system with nothing in it.
+func emptyLayer(t testing.TB) []byte {
+	t.Helper()
+	var archive bytes.Buffer
+	if err := tar.NewWriter(&archive).Close(); err != nil {
+		t.Fatalf("archive nothing: %v", err)
+	}
+	return archive.Bytes()
+}
+
+// ImportImage gives the engine at host, which is the test's own, an image of the
+// test program with the given arguments. It goes with the engine.
+func ImportImage(t testing.TB, host, ref string, args ...string) {
+	t.Helper()
+	command, err := json.Marshal(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	putImage(t, host, ref, programArchive(t), []string{`ENTRYPOINT ["/program"]`, "CMD " + string(command)})
+}
+
+func putImage(t testing.TB, host, ref string, root []byte, changes []string) {
 	t.Helper()
 	query := url.Values{"fromSrc": {"-"}, "repo": {ref}, "changes": changes}
 	if err := askEngine(t.Context(), host, http.MethodPost, "/images/create?"+query.Encode(), root); err != nil {
 		t.Fatalf("import image %s: %v", ref, err)
 	}
+}
+
+func importImage(t testing.TB, host, ref string, root []byte, changes []string) {
+	t.Helper()
+	putImage(t, host, ref, root, changes)
 	t.Cleanup(func() {
 		// t.Context has ended by now.
-		if err := askEngine(context.Background(), host, http.MethodDelete, "/images/"+ref+"?force=1", nil); err != nil {
+		err := askEngine(context.Background(), host, http.MethodDelete, "/images/"+ref+"?force=1", nil)
+		if err != nil && !strings.Contains(err.Error(), "No such image") { // a test may have removed it
 			t.Errorf("remove image %s: %v", ref, err)
 		}
 	})

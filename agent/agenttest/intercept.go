@@ -13,17 +13,22 @@ import (
 type Hooks struct {
 	Info  func(ctx context.Context, next runtime.Runtime) (runtime.Info, error)
 	Image func(ctx context.Context, next runtime.Runtime, ref string) (runtime.Image, error)
-	Pull  func(ctx context.Context, next runtime.Runtime, ref string, auth *runtime.Auth) error
+	Pull  func(ctx context.Context, next runtime.Runtime, ref string, auth *runtime.Auth, progress func(runtime.PullProgress)) error
+
+	ListImages  func(ctx context.Context, next runtime.Runtime) ([]runtime.StoredImage, error)
+	RemoveImage func(ctx context.Context, next runtime.Runtime, nameOrID string) error
 
 	Create  func(ctx context.Context, next runtime.Runtime, spec runtime.Spec) (string, error)
 	Start   func(ctx context.Context, next runtime.Runtime, id string) error
+	Restart func(ctx context.Context, next runtime.Runtime, id string, began time.Time) error
 	Stop    func(ctx context.Context, next runtime.Runtime, id string, grace time.Duration) error
 	Remove  func(ctx context.Context, next runtime.Runtime, id string) error
 	Inspect func(ctx context.Context, next runtime.Runtime, id string) (runtime.Container, error)
+	Stats   func(ctx context.Context, next runtime.Runtime, id string) ([]byte, error)
 	List    func(ctx context.Context, next runtime.Runtime, labels map[string]string) ([]runtime.Container, error)
 	Watch   func(ctx context.Context, next runtime.Runtime, labels map[string]string, ready func(), changed func(string, map[string]string)) error
 
-	CreateVolume func(ctx context.Context, next runtime.Runtime, name string, labels map[string]string) error
+	CreateVolume func(ctx context.Context, next runtime.Runtime, volume runtime.Volume) error
 	RemoveVolume func(ctx context.Context, next runtime.Runtime, name string) error
 	ListVolumes  func(ctx context.Context, next runtime.Runtime, labels map[string]string) ([]string, error)
 }
@@ -53,11 +58,25 @@ func (i *intercepted) Image(ctx context.Context, ref string) (runtime.Image, err
 	return i.next.Image(ctx, ref)
 }
 
-func (i *intercepted) Pull(ctx context.Context, ref string, auth *runtime.Auth) error {
+func (i *intercepted) Pull(ctx context.Context, ref string, auth *runtime.Auth, progress func(runtime.PullProgress)) error {
 	if i.hooks.Pull != nil {
-		return i.hooks.Pull(ctx, i.next, ref, auth)
+		return i.hooks.Pull(ctx, i.next, ref, auth, progress)
 	}
-	return i.next.Pull(ctx, ref, auth)
+	return i.next.Pull(ctx, ref, auth, progress)
+}
+
+func (i *intercepted) ListImages(ctx context.Context) ([]runtime.StoredImage, error) {
+	if i.hooks.ListImages != nil {
+		return i.hooks.ListImages(ctx, i.next)
+	}
+	return i.next.ListImages(ctx)
+}
+
+func (i *intercepted) RemoveImage(ctx context.Context, nameOrID string) error {
+	if i.hooks.RemoveImage != nil {
+		return i.hooks.RemoveImage(ctx, i.next, nameOrID)
+	}
+	return i.next.RemoveImage(ctx, nameOrID)
 }
 
 func (i *intercepted) Create(ctx context.Context, spec runtime.Spec) (string, error) {
@@ -72,6 +91,13 @@ func (i *intercepted) Start(ctx context.Context, id string) error {
 		return i.hooks.Start(ctx, i.next, id)
 	}
 	return i.next.Start(ctx, id)
+}
+
+func (i *intercepted) Restart(ctx context.Context, id string, began time.Time) error {
+	if i.hooks.Restart != nil {
+		return i.hooks.Restart(ctx, i.next, id, began)
+	}
+	return i.next.Restart(ctx, id, began)
 }
 
 func (i *intercepted) Stop(ctx context.Context, id string, grace time.Duration) error {
@@ -95,6 +121,13 @@ func (i *intercepted) Inspect(ctx context.Context, id string) (runtime.Container
 	return i.next.Inspect(ctx, id)
 }
 
+func (i *intercepted) Stats(ctx context.Context, id string) ([]byte, error) {
+	if i.hooks.Stats != nil {
+		return i.hooks.Stats(ctx, i.next, id)
+	}
+	return i.next.Stats(ctx, id)
+}
+
 func (i *intercepted) List(ctx context.Context, labels map[string]string) ([]runtime.Container, error) {
 	if i.hooks.List != nil {
 		return i.hooks.List(ctx, i.next, labels)
@@ -109,11 +142,29 @@ func (i *intercepted) Watch(ctx context.Context, labels map[string]string, ready
 	return i.next.Watch(ctx, labels, ready, changed)
 }
 
-func (i *intercepted) CreateVolume(ctx context.Context, name string, labels map[string]string) error {
+func (i *intercepted) CreateVolume(ctx context.Context, volume runtime.Volume) error {
 	if i.hooks.CreateVolume != nil {
-		return i.hooks.CreateVolume(ctx, i.next, name, labels)
+		return i.hooks.CreateVolume(ctx, i.next, volume)
 	}
-	return i.next.CreateVolume(ctx, name, labels)
+	return i.next.CreateVolume(ctx, volume)
+}
+
+// What no test has had to stand before yet has no hook.
+
+func (i *intercepted) Volume(ctx context.Context, name string) (runtime.Volume, error) {
+	return i.next.Volume(ctx, name)
+}
+
+func (i *intercepted) Import(ctx context.Context, ref string, layer []byte, entryPoint []string) error {
+	return i.next.Import(ctx, ref, layer, entryPoint)
+}
+
+func (i *intercepted) EnsureNetwork(ctx context.Context, network runtime.Network) error {
+	return i.next.EnsureNetwork(ctx, network)
+}
+
+func (i *intercepted) Network(ctx context.Context, name string) (runtime.Network, error) {
+	return i.next.Network(ctx, name)
 }
 
 func (i *intercepted) RemoveVolume(ctx context.Context, name string) error {

@@ -55,6 +55,9 @@ func (m *Memory) Create(ctx context.Context, spec runtime.Spec) (string, error) 
 			return "", notFound("No such container: %s", other)
 		}
 	}
+	if err := m.checkSpec(spec); err != nil {
+		return "", err
+	}
 	b := newBox(spec, img)
 	m.containers[b.seen.ID], m.names[spec.Name] = b, b
 	for name, value := range b.seen.Labels {
@@ -96,11 +99,26 @@ func newID() string {
 	return hex.EncodeToString(id[:])
 }
 
+const sharedPrefix = "container:"
+
+// sharedNamespace is a namespace that a container has from another one.
+type sharedNamespace struct{ kind, with string }
+
+func sharedNamespaces(spec runtime.Spec) []sharedNamespace {
+	var all []sharedNamespace
+	for _, mode := range []sharedNamespace{{"network", spec.NetworkMode}, {"PID namespace", spec.PIDMode}, {"IPC namespace", spec.IPCMode}} {
+		if other, ok := strings.CutPrefix(mode.with, sharedPrefix); ok {
+			all = append(all, sharedNamespace{mode.kind, other})
+		}
+	}
+	return all
+}
+
 // references are the containers, by name or id, that one cannot be without.
 func references(spec runtime.Spec) []string {
 	var all []string
-	if other, ok := strings.CutPrefix(spec.NetworkMode, "container:"); ok {
-		all = append(all, other)
+	for _, shared := range sharedNamespaces(spec) {
+		all = append(all, shared.with)
 	}
 	for _, link := range append(slices.Clone(spec.Links), spec.VolumesFrom...) {
 		name, _, _ := strings.Cut(link, ":")
@@ -129,6 +147,29 @@ func (m *Memory) Start(ctx context.Context, id string) error {
 	if b.seen.State != runtime.Created {
 		return nil
 	}
+	return m.run(b)
+}
+
+// Restart starts a container once more whose run that began at the given time
+// has ended.
+func (m *Memory) Restart(ctx context.Context, id string, began time.Time) error {
+	if err := m.enter(ctx, "Restart"); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	b, ok := m.containers[id]
+	if !ok {
+		return notFound("No such container: %s", id)
+	}
+	if b.seen.State != runtime.Exited || b.seen.StartedAt.IsZero() || !b.seen.StartedAt.Equal(began) {
+		return nil
+	}
+	b.ended = nil
+	return m.run(b)
+}
+
+// run starts a container that does not run.
+func (m *Memory) run(b *box) error {
 	if err := m.prepare(b); err != nil {
 		m.releasePorts(b)
 		b.seen.State, b.seen.Error = runtime.Exited, err.Error()
@@ -139,6 +180,7 @@ func (m *Memory) Start(ctx context.Context, id string) error {
 		return err
 	}
 	b.seen.State, b.seen.StartedAt = runtime.Running, time.Now().UTC()
+	b.seen.FinishedAt, b.seen.ExitCode, b.seen.OOMKilled, b.seen.Error, b.seen.Health = time.Time{}, 0, false, "", ""
 	m.notify(b)
 	if b.program.ExitsAtOnce {
 		m.end(b, b.program.ExitCode)
@@ -150,13 +192,18 @@ func (m *Memory) Start(ctx context.Context, id string) error {
 
 // prepare gives a container what it needs to run, or the reason why it cannot.
 func (m *Memory) prepare(b *box) error {
-	if other, ok := strings.CutPrefix(b.spec.NetworkMode, "container:"); ok {
-		target := m.find(other)
+	for _, shared := range sharedNamespaces(b.spec) {
+		target := m.find(shared.with)
 		if target == nil {
-			return refuse("No such container: %s", other)
+			return refuse("No such container: %s", shared.with)
 		}
 		if target.seen.State != runtime.Running {
-			return refuse("cannot join network of a non running container: %s", target.seen.ID)
+			return refuse("cannot join %s of a non running container: %s", shared.kind, target.seen.ID)
+		}
+	}
+	if name := b.spec.NetworkMode; isNamed(name) {
+		if _, there := m.networks[name]; !there {
+			return refuse("network %s not found", name)
 		}
 	}
 	for _, link := range b.spec.Links {
@@ -165,13 +212,17 @@ func (m *Memory) prepare(b *box) error {
 			return refuse("Cannot link to a non running container: /%s AS /%s/%s", name, b.spec.Name, alias)
 		}
 	}
+	if err := sysctlRefusal(b.spec); err != nil {
+		return err
+	}
 	if b.program.StartError != "" {
 		return refuse("%s", b.program.StartError)
 	}
-	if !onBridge(b.spec.NetworkMode) {
+	if b.spec.NetworkDisabled || !hasAddress(b.spec.NetworkMode) {
 		return nil
 	}
 	b.seen.IPAddress = m.allocateAddress()
+	b.seen.MACAddress = macOf(b.seen.IPAddress)
 	return m.allocatePorts(b)
 }
 

@@ -19,10 +19,17 @@ func newFixture(*testing.T) Fixture {
 	m.AddImage(images.Exit0, Program{ExitsAtOnce: true})
 	m.AddImage(images.Exit3, Program{ExitsAtOnce: true, ExitCode: 3})
 	m.AddImage(images.NoCommand, Program{StartError: "exec: no such file"})
+	images.Spare = func(testing.TB) string {
+		m.AddImage("test/spare:1", Program{})
+		return "test/spare:1"
+	}
 	return Fixture{
-		Runtime:     m,
-		Images:      images,
-		HealthCheck: runtime.HealthCheck{Test: []string{"CMD", "true"}, Interval: time.Millisecond},
+		Runtime: m,
+		Images:  images,
+
+		RemoveNetwork: func(_ testing.TB, name string) { m.RemoveNetwork(name) },
+		RemoveImage:   func(testing.TB, string) {}, // gone with the engine
+		HealthCheck:   runtime.HealthCheck{Test: []string{"CMD", "true"}, Interval: time.Millisecond},
 	}
 }
 

@@ -52,7 +52,7 @@ func (n *next) ending() bool {
 }
 
 func (n *next) settled() bool {
-	if n.Volumes.Doing == CreateVolumes {
+	if n.Setup.Doing == CreateVolumes {
 		return false
 	}
 	for i := range n.Containers {
@@ -74,9 +74,13 @@ func (n *next) act(op Op, unit int) {
 		return
 	}
 	action := Action{Op: op, Unit: unit}
-	if op == Stop {
+	switch op {
+	case Stop:
 		action.Grace = n.Units[unit].StopTimeout
+	case RestartContainer:
+		action.Began = n.Containers[unit].StartedAt
 	}
+	action.Limit = n.Limits.of(op, action.Grace)
 	n.plan.Actions = append(n.plan.Actions, action)
 }
 
@@ -88,7 +92,7 @@ func (n *next) wake(at time.Time) {
 
 // forward brings every container one step on.
 func (n *next) forward() {
-	if len(n.VolumeNames) > 0 && !n.VolumesReady {
+	if len(n.Volumes)+len(n.Groups) > 0 && !n.VolumesReady {
 		n.act(CreateVolumes, NoUnit)
 	}
 	if !n.ValuesReady && n.uncreated(n.Task) {
@@ -108,13 +112,15 @@ func (n *next) forward() {
 			n.act(Start, i)
 		case c.Phase == Started && c.Fault != "":
 			n.act(Stop, i)
+		case n.restarts(n.Task, i):
+			n.act(RestartContainer, i)
 		}
 	}
 }
 
 func (n *next) creatable(i int) bool {
 	u := &n.Units[i]
-	if u.OwnVolumes && !n.VolumesReady {
+	if u.NeedsSetup && !n.VolumesReady {
 		return false
 	}
 	for _, other := range u.Needs {
@@ -151,9 +157,13 @@ func (n *next) dependency(d Dependency) standing {
 		return stuck
 	}
 	met := false
-	switch d.Condition {
-	case ecs.ContainerConditionSTART:
+	switch {
+	case d.Condition == ecs.ContainerConditionSTART:
 		return pick(c.ran(), startable, waiting)
+	case n.restarts(n.Task, d.Unit):
+		return waiting
+	}
+	switch d.Condition {
 	case ecs.ContainerConditionHEALTHY:
 		met = c.Phase == Started && c.Health == "healthy"
 	case ecs.ContainerConditionCOMPLETE:
@@ -210,13 +220,13 @@ func (n *next) verdict() Verdict {
 	first := -1
 	for i := range n.Containers {
 		c := &n.Containers[i]
-		over := c.Phase == Ended || c.Fault != ""
+		over := c.Phase == Ended && !n.restarts(n.Task, i) || c.Fault != ""
 		if over && n.Units[i].Essential && (first < 0 || c.FinishedAt.Before(n.Containers[first].FinishedAt)) {
 			first = i
 		}
 	}
 	if first >= 0 {
-		return n.essentialEnd(&n.Containers[first])
+		return n.essentialEnd(first)
 	}
 	for i := range n.Containers {
 		if n.Containers[i].Phase <= Created && n.order(i) == stuck {
@@ -233,8 +243,13 @@ func failed(reason string) Verdict {
 	return Verdict{Code: string(ecs.TaskStopCodeTaskFailedToStart), Reason: reason}
 }
 
-func (n *next) essentialEnd(c *Container) Verdict {
+func (n *next) essentialEnd(unit int) Verdict {
+	c := &n.Containers[unit]
 	switch {
+	case n.Units[unit].Internal && c.Fault != "":
+		return failed(faultInitialize + ": " + c.Fault)
+	case n.Units[unit].Internal:
+		return Verdict{Code: string(ecs.TaskStopCodeEssentialContainerExited), Reason: "The pause container, which holds the namespaces of the task, ended"}
 	case c.Fault != "":
 		return failed(c.Fault)
 	case c.Cause == Missing:
@@ -245,7 +260,7 @@ func (n *next) essentialEnd(c *Container) Verdict {
 
 func (n *next) allEnded() bool {
 	for i := range n.Containers {
-		if n.Containers[i].Phase != Ended {
+		if !n.Units[i].Internal && (n.Containers[i].Phase != Ended || n.restarts(n.Task, i)) {
 			return false
 		}
 	}
@@ -332,7 +347,7 @@ func (n *next) cleanUp() {
 	}
 	switch {
 	case left:
-	case len(n.VolumeNames) > 0 && !n.VolumesGone:
+	case len(n.VolumeNames())+len(n.Groups) > 0 && !n.VolumesGone:
 		n.act(RemoveVolumes, NoUnit)
 	default:
 		n.plan.Done = true

@@ -36,7 +36,8 @@ func ParseStatus(name string) (Status, error) {
 	return Pending, fmt.Errorf("unknown task status %q", name)
 }
 
-// Phase is how far one container has come. It only moves forward.
+// Phase is how far one container has come. It only moves forward, but for a
+// container with a restart policy: from Ended back to Started.
 type Phase int
 
 // The phases of a container.
@@ -72,15 +73,22 @@ type Container struct {
 	// turns out to be running is stopped.
 	Fault string
 	Cause Cause
+	Final bool // it is not restarted any more, whatever its policy says
+
+	Restarts int // by its policy, in the life of this agent
 
 	ImageDigest string
-	ImageLost   bool // the image went away between being looked up and being used; it happened once already
+	ImageID     string
+	CreatedAt   time.Time
+	IPAddress   string // while it runs and after that; "" if it has none of its own
+	ImageLost   bool   // the image went away between being looked up and being used; it happened once already
 
 	ExitCode              *int32
 	Reason                string // why it ended, where the exit code does not say
 	StartedAt, FinishedAt time.Time
 	Health                string // the engine's word
 	Ports                 []runtime.PortBinding
+	Address, MAC          string // of its own interface, if it has one
 }
 
 // Activity is what is being done to a container, or to a task's volumes.
@@ -104,7 +112,7 @@ type State struct {
 	Verdict    Verdict
 	Containers []Container // as Task.Units
 
-	Volumes      Activity
+	Setup        Activity // what is being done to volumes and groups
 	VolumesReady bool
 	VolumesGone  bool
 	Fault        string // why the task as a whole cannot run
@@ -130,7 +138,8 @@ func NewState(t Task, known Status, found []runtime.Container, now time.Time) St
 		if c.Phase == Absent && known == Running {
 			c.lose(t.Units[i].Name, now)
 		}
-		s.VolumesReady = s.VolumesReady || c.Phase >= Created && t.Units[i].OwnVolumes
+		// Groups, unlike volumes, go with a reboot of the host.
+		s.VolumesReady = s.VolumesReady || c.Phase >= Created && t.Units[i].NeedsSetup && len(t.Groups) == 0
 	}
 	return s
 }
@@ -142,9 +151,15 @@ func NewFault(known Status, reason string) State { return State{Status: known, F
 // does not mention are left as they are. Old news is harmless.
 func (s *State) Observe(t Task, found []runtime.Container, now time.Time) {
 	for _, rc := range found {
-		if i := t.find(rc); i >= 0 {
-			s.Containers[i].observe(rc, now)
+		i := t.find(rc)
+		if i < 0 || s.Containers[i].Doing == RestartContainer {
+			continue // which is about to know better
 		}
+		if c := &s.Containers[i]; c.Phase == Started && c.otherRun(rc) {
+			c.Uncertain = true // of what it says and what is known, either may be the older
+			continue
+		}
+		s.Containers[i].observe(rc, now)
 	}
 }
 
@@ -159,7 +174,7 @@ func (s *State) Doubt(i int) {
 // Refresh is called when the engine was out of reach and is back: what was put
 // off is tried now, and what the engine did not list has to be looked at.
 func (s *State) Refresh(t Task, listed []runtime.Container, now time.Time) {
-	s.Volumes.RetryAt = time.Time{}
+	s.Setup.RetryAt = time.Time{}
 	seen := make(map[int]bool, len(listed))
 	for _, rc := range listed {
 		seen[t.find(rc)] = true
@@ -202,6 +217,10 @@ func (c *Container) observe(rc runtime.Container, now time.Time) {
 		return // not the one that this task started
 	}
 	c.RuntimeID = rc.ID
+	c.ImageID, c.CreatedAt = rc.ImageID, rc.CreatedAt
+	if rc.IPAddress != "" { // an ended container has given it back; keep what it had
+		c.IPAddress = rc.IPAddress
+	}
 	c.Uncertain = false
 	if c.Phase == Ended {
 		return
@@ -215,13 +234,21 @@ func (c *Container) observe(rc runtime.Container, now time.Time) {
 	case runtime.Running:
 		c.Phase = Started
 		c.StartedAt, c.Health, c.Ports = rc.StartedAt, rc.Health, rc.Ports
+		c.Address, c.MAC = rc.IPAddress, rc.MACAddress
+		c.ExitCode, c.FinishedAt, c.Reason = nil, time.Time{}, "" // of a run before
 	case runtime.Exited:
 		c.exit(rc, now)
 	}
 }
 
+// otherRun tells whether the engine speaks of another run of the container than
+// the one that is known.
+func (c *Container) otherRun(rc runtime.Container) bool {
+	return c.RuntimeID == rc.ID && !c.StartedAt.IsZero() && !rc.StartedAt.Equal(c.StartedAt)
+}
+
 func (c *Container) exit(rc runtime.Container, now time.Time) {
-	if rc.Error != "" {
+	if rc.Error != "" && rc.StartedAt.IsZero() {
 		if c.Fault == "" {
 			c.Fault = faultStart + ": " + rc.Error
 		}
@@ -230,7 +257,7 @@ func (c *Container) exit(rc runtime.Container, now time.Time) {
 	}
 	c.Phase = Ended
 	code := int32(rc.ExitCode)
-	c.ExitCode = &code
+	c.ExitCode, c.Reason = &code, ""
 	c.StartedAt, c.FinishedAt, c.Health = rc.StartedAt, rc.FinishedAt, rc.Health
 	if len(rc.Ports) > 0 { // an ended container has given them back; keep what it had
 		c.Ports = rc.Ports
@@ -238,7 +265,12 @@ func (c *Container) exit(rc runtime.Container, now time.Time) {
 	if c.FinishedAt.IsZero() {
 		c.FinishedAt = now
 	}
-	if rc.OOMKilled {
+	if rc.Error != "" { // it ran, and could not be started once more
+		c.Final, c.Reason = true, faultStart+": "+rc.Error
+	}
+	// Where the task has a limit, the kernel tells all of its containers of it. One
+	// that ended well was not killed.
+	if rc.OOMKilled && rc.ExitCode != 0 {
 		c.Reason = "OutOfMemoryError: Container killed due to memory usage"
 	}
 	if c.Fault != "" { // it was started against an error; the error is why it was stopped

@@ -52,8 +52,18 @@ ends; services keep their desired count and are filled again at the next start.`
 				return err
 			}
 			defer closeFiles()
+			agentSettings.anySubnet = true // commands written for AWS run as they are
+			tasksAsk, err := agentSettings.metadata.config()
+			if err != nil {
+				return err
+			}
 			cfg, err := planeFlags.config(filepath.Join(dataDir, "controlplane"), log)
 			if err != nil {
+				return err
+			}
+			agentCfg, err := agentSettings.config(runtime, filepath.Join(dataDir, "agent"), []string{cfg.Agents.Addr().String()}, log, prometheus.NewRegistry())
+			if err != nil {
+				closeListeners(cfg)
 				return err
 			}
 			plane, err := controlplane.New(cmd.Context(), cfg)
@@ -61,8 +71,9 @@ ends; services keep their desired count and are filled again at the next start.`
 				closeListeners(cfg)
 				return err
 			}
-			agentCfg := agentSettings.config(runtime, filepath.Join(dataDir, "agent"), []string{cfg.Agents.Addr().String()}, log, prometheus.NewRegistry())
 			agentCfg.EnvironmentFiles = files
+			agentCfg.GPUs = agentSettings.devices(cmd.Context(), log)
+			agentCfg.Metadata = tasksAsk
 			a, err := agent.New(agentCfg)
 			if err != nil {
 				return err

@@ -12,23 +12,56 @@ import (
 
 const maxOverrides = 8192 // characters of a task's overrides as JSON (RunTask, seed 000)
 
-var honouredOfOverride = []string{"name", "command", "environment", "cpu", "memory", "memoryReservation", "environmentFiles"}
+var honouredOfOverride = []string{"name", "command", "environment", "cpu", "memory", "memoryReservation", "environmentFiles", "resourceRequirements"}
 
-// checkOverrides checks a task's overrides against its definition.
-func checkOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition) error {
+// checkOverrides checks a task's overrides against its definition, and returns them
+// with the task's cpu and memory as plain numbers.
+func checkOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition, l ecs.LaunchType) (*ecs.TaskOverride, error) {
 	if o == nil {
-		return nil
+		return nil, nil
 	}
 	encoded, err := json.Marshal(o)
 	if err != nil {
-		return fmt.Errorf("measuring overrides: %w", err)
+		return nil, fmt.Errorf("measuring overrides: %w", err)
 	}
 	if n := utf8.RuneCount(encoded); n > maxOverrides {
-		return invalid("The overrides are %d characters long; at most %d are allowed.", n, maxOverrides)
+		return nil, invalid("The overrides are %d characters long; at most %d are allowed.", n, maxOverrides)
 	}
-	if err := refuseUnhonoured(o, "containerOverrides"); err != nil {
-		return err
+	if err := refuseUnhonoured(o, "containerOverrides", "cpu", "memory", "executionRoleArn", "taskRoleArn"); err != nil {
+		return nil, err
 	}
+	if o.TaskRoleArn != "" && !roleForm.MatchString(o.TaskRoleArn) {
+		return nil, invalid("Role is not valid: %s", clip(o.TaskRoleArn))
+	}
+	out := *o
+	if err := checkSizeOverride(&out, d, l); err != nil {
+		return nil, err
+	}
+	return &out, checkContainerOverrides(o, d)
+}
+
+// checkSizeOverride checks the cpu and memory that a task is to have instead of its
+// definition's, and rewrites them to plain numbers.
+func checkSizeOverride(o *ecs.TaskOverride, d *ecs.TaskDefinition, l ecs.LaunchType) error {
+	if o.Cpu == "" && o.Memory == "" {
+		return nil
+	}
+	size := ecs.RegisterTaskDefinitionRequest{Cpu: o.Cpu, Memory: o.Memory}
+	if err := normaliseSize(&size); err != nil {
+		return invalid("Override of the task: %s", messageOf(err))
+	}
+	o.Cpu, o.Memory = size.Cpu, size.Memory
+	cpu, memory := launch.Size(d, o)
+	switch {
+	case l == ecs.LaunchTypeFARGATE && !fargateOffers(cpu, memory):
+		return invalid("No Fargate configuration exists for given values: CPU %d, memory %d.", cpu, memory)
+	case l != ecs.LaunchTypeFARGATE && cpu != 0 && (cpu < minTaskCPU || cpu > maxTaskCPU):
+		return invalid("Override of the task: on instances its cpu is from %d to %d CPU units, not %d.", minTaskCPU, maxTaskCPU, cpu)
+	}
+	return nil
+}
+
+func checkContainerOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition) error {
 	containers := make(map[string]*ecs.ContainerDefinition, len(d.ContainerDefinitions))
 	for i := range d.ContainerDefinitions {
 		containers[d.ContainerDefinitions[i].Name] = &d.ContainerDefinitions[i]
@@ -52,10 +85,21 @@ func checkOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition) error {
 		effective := launch.Effective(c, o)
 		effective.Environment = co.Environment
 		effective.EnvironmentFiles = co.EnvironmentFiles // instead of the definition's
-		for _, check := range []func(*ecs.ContainerDefinition) error{checkAmounts, checkEnvironment, checkEnvironmentFiles} {
+		for _, check := range []func(*ecs.ContainerDefinition) error{checkAmounts, checkEnvironment, checkEnvironmentFiles, checkRequirements, refuseAccelerators} {
 			if err := check(&effective); err != nil {
 				return invalid("Override for container %s: %s", co.Name, messageOf(err))
 			}
+		}
+	}
+	return nil
+}
+
+// refuseAccelerators: a definition's are refused as a whole; an override can only
+// name them anew.
+func refuseAccelerators(c *ecs.ContainerDefinition) error {
+	for _, r := range c.ResourceRequirements {
+		if r.Type != ecs.ResourceTypeGPU {
+			return refused("Longshore does not support the resource requirement %s.", clip(string(r.Type)))
 		}
 	}
 	return nil

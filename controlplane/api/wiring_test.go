@@ -37,10 +37,6 @@ func registries(id, container string, port int32) []types.ServiceRegistry {
 	return []types.ServiceRegistry{{RegistryArn: &arn, ContainerName: &container, ContainerPort: &port}}
 }
 
-func network(subnets ...string) *types.NetworkConfiguration {
-	return &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: subnets}}
-}
-
 // inMode makes the definition of one that was registered have another network mode.
 func (f *fixture) inMode(family string, revision int32, mode ecs.NetworkMode) {
 	f.update(func(tx *store.Tx) {
@@ -164,7 +160,7 @@ func TestCreateService_RefusesWiringThatDoesNotFit(t *testing.T) {
 		"a registry's port 0":              {registered("vpc", func(r *types.ServiceRegistry) { r.Port, r.ContainerName, r.ContainerPort = aws.Int32(0), nil, nil }), invalid, ""},
 		"a registry without a network":     {registered("none", func(r *types.ServiceRegistry) {}), invalid, ""},
 		"no network":                       {vpc(nil), invalid, "Network Configuration must be provided when networkMode 'awsvpc' is specified."},
-		"an empty network":                 {vpc(&types.NetworkConfiguration{}), invalid, "subnets can not be empty."},
+		"an empty network":                 {vpc(&types.NetworkConfiguration{}), invalid, "awsvpcConfiguration can not be empty."},
 		"17 subnets":                       {vpc(network(many(17)...)), invalid, "subnets can have at most 16 items."},
 		"6 security groups":                {vpc(&types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: many(1), SecurityGroups: many(6)}}), invalid, "securityGroups can have at most 5 items."},
 		"a blank subnet":                   {vpc(network("")), invalid, ""},

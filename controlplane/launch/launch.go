@@ -3,6 +3,7 @@ package launch
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,9 +33,16 @@ type Order struct {
 
 	// CapacityStrategy divides the tasks among capacity providers; see Portions.
 	CapacityStrategy []ecs.CapacityProviderStrategyItem
+	Images           map[string]string // digests that are run, by container; without one, what the tag means
+
 	CapacityProvider model.ProviderName // of a portion
 	pool             string             // of that provider
 	Tags             []ecs.Tag
+
+	Network         *ecs.AwsVpcConfiguration // of tasks in awsvpc mode; see Locate
+	subnets         []string                 // one of these attributes is needed
+	anySubnet       *placement.Predicate     // says so, if there are several
+	PlatformVersion string                   // of the launch type FARGATE
 
 	Strategies []placement.Strategy // none: at random
 
@@ -46,25 +54,35 @@ type Order struct {
 // zones and then over instances (ECS guide, service scheduler concepts).
 func ForService(s *model.Service, d *model.Definition) (*Order, error) {
 	primary := s.Primary()
-	return forPart(s, primary.ID, primary.LaunchType, primary.CapacityProviderStrategy, d)
+	return forPart(s, part{primary.ID, primary.LaunchType, primary.CapacityProviderStrategy, &primary.Wiring, primary.Images}, d)
 }
 
 // ForTaskSet is ForService for one of a service's task sets.
 func ForTaskSet(s *model.Service, set *model.TaskSet, d *model.Definition) (*Order, error) {
-	return forPart(s, set.ID, set.LaunchType, set.CapacityProviderStrategy, d)
+	return forPart(s, part{set.ID, set.LaunchType, set.CapacityProviderStrategy, &set.Wiring, nil}, d)
+}
+
+// part is a deployment or a task set.
+type part struct {
+	id         model.DeploymentID
+	launchType ecs.LaunchType
+	capacity   []ecs.CapacityProviderStrategyItem
+	wiring     *model.Wiring
+	images     map[string]string // digests by container
 }
 
 // forPart returns the order for tasks of a service's deployment or task set.
-func forPart(s *model.Service, id model.DeploymentID, launchType ecs.LaunchType, capacity []ecs.CapacityProviderStrategyItem, d *model.Definition) (*Order, error) {
+func forPart(s *model.Service, p part, d *model.Definition) (*Order, error) {
+	launchType := p.launchType
+	if launchType == "" { // a strategy stands in its place
+		launchType = LaunchTypeOf(p.capacity)
+	}
 	strategies := []placement.Strategy{placement.SpreadAttribute(ZoneAttribute), placement.SpreadInstances()}
 	if len(s.PlacementStrategy) > 0 {
 		var err error
 		if strategies, err = Strategies(s.PlacementStrategy); err != nil {
 			return nil, fmt.Errorf("placement strategy of service %s in cluster %s: %w", s.Name, s.Cluster, err)
 		}
-	}
-	if launchType == "" {
-		launchType = ecs.LaunchTypeEC2 // a strategy stands in its place, of pools of hosts
 	}
 	constraints, err := ParseConstraints(s.PlacementConstraints)
 	if err != nil {
@@ -75,14 +93,18 @@ func forPart(s *model.Service, id model.DeploymentID, launchType ecs.LaunchType,
 		Definition: d,
 		LaunchType: launchType,
 
-		CapacityStrategy: capacity,
+		CapacityStrategy: p.capacity,
+		Images:           p.images,
 
 		Group:      ServiceGroupPrefix + string(s.Name),
-		StartedBy:  string(id),
+		StartedBy:  string(p.id),
 		Service:    s.Name,
-		Deployment: id,
+		Deployment: p.id,
 		Tags:       ServiceTaskTags(s, d),
 		Strategies: strategies,
+
+		Network:         model.Awsvpc(p.wiring.NetworkConfiguration),
+		PlatformVersion: p.wiring.PlatformVersion,
 	}
 	return o, o.constrain(constraints)
 }
@@ -96,15 +118,17 @@ func (o *Order) Request(count int, source *rand.Rand) placement.Request {
 		MemoryMiB:          r.MemoryMiB,
 		TCP:                r.TCP,
 		UDP:                r.UDP,
+		GPUCount:           gpuCount(&o.Definition.Shape, o.Overrides),
 		Group:              o.Group,
-		RequiredAttributes: requiredAttributes(&o.Definition.Shape),
+		RequiredAttributes: append(requiredAttributes(&o.Definition.Shape), roleAttributes(&o.Definition.Shape, o.Overrides)...),
 		Strategies:         o.Strategies,
 		Rand:               source,
 		MemberOf:           o.constraints.memberOf,
 		DistinctInstance:   o.constraints.distinct,
 	}
+	o.requireOffers(&request)
 	switch {
-	case o.CapacityProvider == "":
+	case o.CapacityProvider == "", o.CapacityProvider.Reserved():
 	case o.pool == "":
 		request.Candidates = []string{} // a provider that has no hosts
 	default:
@@ -136,13 +160,13 @@ func Strategies(in []ecs.PlacementStrategy) ([]placement.Strategy, error) {
 	return out, nil
 }
 
-// Task returns the record of a new task of the order on an instance.
-func (o *Order) Task(id model.TaskID, instance model.InstanceID, now time.Time) *model.Task {
+// Task returns the record of a new task of the order where placement has put it.
+func (o *Order) Task(id model.TaskID, place placement.Assignment, now time.Time) *model.Task {
 	shape := &o.Definition.Shape
 	t := &model.Task{
 		ID:               id,
 		Cluster:          o.Cluster,
-		Instance:         instance,
+		Instance:         model.InstanceID(place.InstanceID),
 		Definition:       o.Definition.Ref,
 		LaunchType:       o.LaunchType,
 		CapacityProvider: o.CapacityProvider,
@@ -160,13 +184,27 @@ func (o *Order) Task(id model.TaskID, instance model.InstanceID, now time.Time) 
 		CreatedAt:        now,
 		Containers:       make([]model.Container, len(shape.ContainerDefinitions)),
 	}
+	if shape.NetworkMode == ecs.NetworkModeAwsvpc {
+		t.LastStatus, t.Network = model.TaskProvisioning, o.Network
+		t.Attachments = []model.Attachment{model.NewAttachment(id, t.Subnets())}
+	}
+	if o.LaunchType == ecs.LaunchTypeFARGATE {
+		t.PlatformVersion = FargatePlatform
+	}
+	gpus := place.GPUs
 	for i, c := range shape.ContainerDefinitions {
+		own := min(gpusOf(&c, o.Overrides), len(gpus))
 		t.Containers[i] = model.Container{
 			ID:           model.NewUUID(),
 			Name:         c.Name,
 			Image:        c.Image,
 			LastStatus:   model.TaskPending,
 			HealthStatus: ecs.HealthStatusUNKNOWN,
+			GPUs:         slices.Clone(gpus[:own]),
+		}
+		gpus = gpus[own:]
+		if c.VersionConsistency != ecs.VersionConsistencyDisabled {
+			t.Containers[i].PinnedDigest = o.Images[c.Name]
 		}
 	}
 	return t

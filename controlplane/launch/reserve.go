@@ -2,14 +2,17 @@ package launch
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/proto/ecs"
 )
 
-// Reserve returns what a task of the definition takes of its instance: the sum
-// over its containers of cpu and of memoryReservation (else memory), and the
-// host ports that it fixes (ECS guide, task definition parameters).
+// Reserve returns what a task of the definition takes of its instance: its own cpu
+// and memory if given, else the sum over its containers of cpu and of
+// memoryReservation (else memory), and the host ports that it fixes (ECS guide,
+// task definition parameters). In awsvpc mode the ports are of the task's own
+// interface and take nothing of the instance.
 func Reserve(d *ecs.TaskDefinition, o *ecs.TaskOverride) model.Reservation {
 	var r model.Reservation
 	for i := range d.ContainerDefinitions {
@@ -22,6 +25,9 @@ func Reserve(d *ecs.TaskDefinition, o *ecs.TaskOverride) model.Reservation {
 			r.MemoryMiB += int64(*c.Memory)
 		}
 		for _, p := range c.PortMappings {
+			if d.NetworkMode == ecs.NetworkModeAwsvpc {
+				break
+			}
 			if p.HostPort == nil || *p.HostPort == 0 {
 				continue // the engine chooses one when the container starts
 			}
@@ -33,7 +39,56 @@ func Reserve(d *ecs.TaskDefinition, o *ecs.TaskOverride) model.Reservation {
 			}
 		}
 	}
+	cpu, memory := Size(d, o)
+	if cpu > 0 {
+		r.CPU = cpu
+	}
+	if memory > 0 {
+		r.MemoryMiB = memory
+	}
 	return r
+}
+
+// Size returns a task's own cpu in CPU units and memory in MiB, each 0 if neither
+// the definition nor an override gives it. Both are plain numbers by the time that
+// they are stored.
+func Size(d *ecs.TaskDefinition, o *ecs.TaskOverride) (cpu, memory int64) {
+	cpu, memory = number(d.Cpu), number(d.Memory)
+	if o != nil && o.Cpu != "" {
+		cpu = number(o.Cpu)
+	}
+	if o != nil && o.Memory != "" {
+		memory = number(o.Memory)
+	}
+	return cpu, memory
+}
+
+func number(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0 // not given
+	}
+	return n
+}
+
+// gpuCount is how many GPUs a task of the definition needs.
+func gpuCount(d *ecs.TaskDefinition, o *ecs.TaskOverride) int {
+	n := 0
+	for i := range d.ContainerDefinitions {
+		n += gpusOf(&d.ContainerDefinitions[i], o)
+	}
+	return n
+}
+
+// gpusOf is how many of them are one container's. Registration and the checks of
+// overrides have seen to it that the value is a number.
+func gpusOf(c *ecs.ContainerDefinition, o *ecs.TaskOverride) int {
+	for _, r := range Effective(c, o).ResourceRequirements {
+		if n, err := strconv.Atoi(r.Value); err == nil && r.Type == ecs.ResourceTypeGPU {
+			return n
+		}
+	}
+	return 0
 }
 
 // Effective returns a container of the definition with the task's overrides of
@@ -56,6 +111,9 @@ func Effective(c *ecs.ContainerDefinition, o *ecs.TaskOverride) ecs.ContainerDef
 	}
 	if co.MemoryReservation != nil {
 		out.MemoryReservation = co.MemoryReservation
+	}
+	if len(co.ResourceRequirements) > 0 {
+		out.ResourceRequirements = co.ResourceRequirements
 	}
 	return out
 }

@@ -128,6 +128,11 @@ type Deployment struct {
 
 	CapacityProviderStrategy []ecs.CapacityProviderStrategyItem `json:",omitzero"` // instead of LaunchType
 	Wiring
+
+	// Images are the digests, by container, of the images that the first task of
+	// the deployment ran: later ones run the same, whatever the tags mean by then.
+	// Never changed in place.
+	Images map[string]string `json:",omitzero"`
 }
 
 // Deployment statuses.
@@ -184,6 +189,12 @@ type Task struct {
 	// ProtectedUntil is when the protection from scaling and deployments ends.
 	ProtectedUntil time.Time `json:",omitzero"`
 
+	// Network and Attachments are of a task that has an interface of its own.
+	Network     *ecs.AwsVpcConfiguration `json:",omitzero"`
+	Attachments []Attachment             `json:",omitzero"`
+	// PlatformVersion is of a task of the launch type FARGATE.
+	PlatformVersion string `json:",omitzero"`
+
 	Containers []Container `json:",omitzero"`
 
 	CreatedAt          time.Time `json:",omitzero"`
@@ -208,7 +219,9 @@ type Container struct {
 	ID              string               `json:",omitzero"` // UUID, the last part of its ARN
 	Name            string               `json:",omitzero"`
 	Image           string               `json:",omitzero"`
-	ImageDigest     string               `json:",omitzero"`
+	ImageDigest     string               `json:",omitzero"` // as the agent says
+	PinnedDigest    string               `json:",omitzero"` // to be run whatever the image's tag means; empty: that
+	GPUs            []string             `json:",omitzero"` // ids of the instance's devices that it was given
 	RuntimeID       string               `json:",omitzero"` // the engine's id
 	LastStatus      TaskStatus           `json:",omitzero"`
 	ExitCode        *int32               `json:",omitzero"`

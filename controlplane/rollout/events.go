@@ -98,7 +98,7 @@ func unableToScaleIn(s model.ServiceName, d model.DeploymentID) string {
 // unplaced is the event of a task that could not be placed.
 func unplaced(s model.ServiceName, m Miss) string {
 	if m.Obstacle != "" {
-		return fmt.Sprintf("(service %s) was unable to place a task. Reason: %s", s, m.Obstacle)
+		return fmt.Sprintf("(service %s) was unable to place a task. Reason: %s.", s, strings.TrimSuffix(m.Obstacle, "."))
 	}
 	text := fmt.Sprintf("(service %s) was unable to place a task because no container instance met all of its requirements.", s)
 	switch {

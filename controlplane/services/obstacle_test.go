@@ -50,7 +50,7 @@ func TestLoop_SaysThatNoTaskCanBeMade(t *testing.T) {
 	})
 	for _, s := range all[:2] {
 		until(t, w.store, "the missing definition told by "+string(s.Name), func(v *store.Tables) bool {
-			return told(v, keyOf(s), "was unable to place a task. Reason: The task definition f:1 does not exist.")
+			return told(v, keyOf(s), "was unable to place a task. Reason: the task definition f:1 does not exist.")
 		})
 	}
 	until(t, w.store, "the missing provider told", func(v *store.Tables) bool {

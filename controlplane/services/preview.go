@@ -119,11 +119,7 @@ func (l *Loop) look(tx *store.Tx, planned *model.Service, out rollout.Output, no
 // passedOver says of each instance why it takes no further task of a service; nothing if
 // no task can be made at all, which an event tells.
 func passedOver(tx *store.Tx, s *model.Service, want rollout.Start, started int) []placement.Failure {
-	def, ok := tx.Definition(s.Primary().Definition)
-	if !ok {
-		return nil
-	}
-	order, err := launch.ForService(s, def)
+	order, err := orderFor(tx.Tables, s, s.Primary().Definition, launch.ForService)
 	if err != nil {
 		return nil
 	}

@@ -91,18 +91,14 @@ func healthChecked(view *store.Tables, ref model.DefinitionRef) bool {
 // take its tasks, whether or not they have the room. If nobody can tell, it belongs where
 // it is and wherever it tries to start, which says what is wrong.
 func (l *Loop) eligible(view *store.Tables, s *model.Service) []model.InstanceID {
-	def, ok := view.Definition(s.Primary().Definition)
-	if !ok {
-		return open(view, s.Cluster)
-	}
-	order, err := launch.ForService(s, def)
+	order, err := orderFor(view, s, s.Primary().Definition, launch.ForService)
 	if err != nil {
 		return open(view, s.Cluster)
 	}
 	l.watchTasks(s.Key(), order)
 	request := order.Request(1, nil)
 	// Whether there is room is no question here: a task that is there takes it.
-	request.CPU, request.MemoryMiB, request.TCP, request.UDP, request.DistinctInstance = 0, 0, nil, nil, false
+	request.CPU, request.MemoryMiB, request.TCP, request.UDP, request.GPUCount, request.DistinctInstance = 0, 0, nil, nil, 0, false
 	fleet := view.Fleet(s.Cluster)
 	if order.DependsOnTasks() {
 		fleet = withoutTasksOf(fleet, view, s)
@@ -192,17 +188,29 @@ func (l *Loop) startAll(tx *store.Tx, out rollout.Output, now time.Time) (*model
 
 // startOf starts tasks of a definition. A service that no task can be made for is told so
 // and waits: it must not stand in the way of all the others.
-func (l *Loop) startOf(tx *store.Tx, s *model.Service, ref model.DefinitionRef, orderFor func(*model.Service, *model.Definition) (*launch.Order, error),
-	want rollout.Start, now time.Time) ([]model.TaskID, *rollout.Miss) {
-	def, ok := tx.Definition(ref)
-	if !ok {
-		return nil, &rollout.Miss{Obstacle: "The task definition " + ref.String() + " does not exist."}
-	}
-	order, err := orderFor(s, def)
+func (l *Loop) startOf(tx *store.Tx, s *model.Service, ref model.DefinitionRef, kind orderKind, want rollout.Start, now time.Time) ([]model.TaskID, *rollout.Miss) {
+	order, err := orderFor(tx.Tables, s, ref, kind)
 	if err != nil {
 		return nil, &rollout.Miss{Obstacle: err.Error()}
 	}
 	return l.start(tx, order, want, now)
+}
+
+// orderKind makes an order for tasks of a part of a service.
+type orderKind func(*model.Service, *model.Definition) (*launch.Order, error)
+
+// orderFor makes an order for tasks of a definition, or says to the service's owner why
+// there can be none.
+func orderFor(t *store.Tables, s *model.Service, ref model.DefinitionRef, kind orderKind) (*launch.Order, error) {
+	def, ok := t.Definition(ref)
+	if !ok {
+		return nil, errors.New("the task definition " + ref.String() + " does not exist")
+	}
+	o, err := kind(s, def)
+	if err != nil {
+		return nil, err
+	}
+	return o, o.Locate(func(attribute string) bool { return t.AttributeOffered(s.Cluster, attribute) })
 }
 
 // start places tasks and makes their records, and says why one found no place.
@@ -214,7 +222,7 @@ func (l *Loop) start(tx *store.Tx, order *launch.Order, want rollout.Start, now 
 	for _, portion := range order.Portions(want.Count, byProvider(tx, order), tx.PoolOfProvider) {
 		result := portion.PlaceOn(tx.Fleet(order.Cluster), want.Instances, source)
 		for _, a := range result.Assignments {
-			t := portion.Task(model.NewTaskID(), model.InstanceID(a.InstanceID), now)
+			t := portion.Task(model.NewTaskID(), a, now)
 			tx.PutTask(t)
 			started = append(started, t.ID)
 		}

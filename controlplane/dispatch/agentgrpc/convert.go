@@ -52,9 +52,14 @@ func (s *Server) task(t *model.Task) (*agentv1.Task, error) {
 		KnownStatus:   string(t.LastStatus),
 		Group:         t.Group,
 		StopReason:    t.StoppedReason,
+		Subnets:       t.Subnets(),
+		LaunchType:    string(t.LaunchType),
 	}
 	for _, c := range t.Containers {
 		out.ContainerArns = append(out.ContainerArns, s.cfg.Owner.ContainerARN(t.Cluster, t.ID, c.ID))
+		if len(c.GPUs) > 0 || c.PinnedDigest != "" {
+			out.Assignments = append(out.Assignments, &agentv1.Assignment{Container: c.Name, GpuIds: c.GPUs, ImageDigest: c.PinnedDigest})
+		}
 	}
 	if t.Overrides != nil {
 		b, err := json.Marshal(t.Overrides)
@@ -91,6 +96,11 @@ func taskReport(t *agentv1.TaskState) model.TaskReport {
 		PullStoppedAt:      moment(t.GetPullStoppedAt()),
 		StartedAt:          moment(t.GetStartedAt()),
 		ExecutionStoppedAt: moment(t.GetExecutionStoppedAt()),
+		Interface: model.InterfaceReport{
+			Subnet:      t.GetNetworkInterface().GetSubnet(),
+			MACAddress:  t.GetNetworkInterface().GetMacAddress(),
+			IPv4Address: t.GetNetworkInterface().GetIpv4Address(),
+		},
 	}
 	for _, c := range t.GetContainers() {
 		out.Containers = append(out.Containers, model.ContainerReport{
@@ -110,6 +120,13 @@ func taskReport(t *agentv1.TaskState) model.TaskReport {
 func bindings(list []*agentv1.NetworkBinding) []ecs.NetworkBinding {
 	out := make([]ecs.NetworkBinding, 0, len(list))
 	for _, b := range list {
+		if b.GetContainerPortRange() != "" {
+			out = append(out, ecs.NetworkBinding{
+				BindIP: b.GetBindIp(), Protocol: ecs.TransportProtocol(b.GetProtocol()),
+				ContainerPortRange: b.GetContainerPortRange(), HostPortRange: b.GetHostPortRange(),
+			})
+			continue
+		}
 		container, host := int32(b.GetContainerPort()), int32(b.GetHostPort())
 		out = append(out, ecs.NetworkBinding{
 			BindIP: b.GetBindIp(), ContainerPort: &container, HostPort: &host, Protocol: ecs.TransportProtocol(b.GetProtocol()),

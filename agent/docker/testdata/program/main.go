@@ -3,13 +3,17 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Where the programs listen: not at the same port, because some of the tests
@@ -24,7 +28,7 @@ func main() {
 		fail("what to do is missing")
 	}
 	switch os.Args[1] {
-	case "serve": // answers on port 8080, and ends with 0 on SIGTERM, with CODE on /exit/CODE
+	case "serve": // answers on port 8080, with a file on /read/PATH; ends with 0 on SIGTERM, with CODE on /exit/CODE
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, syscall.SIGTERM)
 		serve(stop, serving)
@@ -33,6 +37,8 @@ func main() {
 		serve(nil, ignoring)
 	case "ask": // ends with 0 if serve answers beside it
 		ask()
+	case "fetch": // asks for all that a task can ask for, into files of a folder, and ends with 0
+		fetch()
 	case "exit": // ends at once with the given code
 		exit()
 	default:
@@ -48,8 +54,12 @@ func serve(stop <-chan os.Signal, address string) {
 			if code, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/exit/")); err == nil {
 				os.Exit(code)
 			}
+			if path, ok := strings.CutPrefix(r.URL.Path, "/read/"); ok {
+				http.ServeContent(w, r, path, time.Time{}, contentOf("/"+path))
+				return
+			}
 			// A client that is gone is no concern of a test's server.
-			_, _ = fmt.Fprintln(w, "served")
+			_, _ = fmt.Fprintln(w, answer(r))
 		}))
 	}()
 	select {
@@ -57,6 +67,68 @@ func serve(stop <-chan os.Signal, address string) {
 	case err := <-failed:
 		fail(err.Error())
 	}
+}
+
+// answer does what a request asks of the server, for tests of what is around it.
+func answer(r *http.Request) string {
+	q := r.URL.Query()
+	switch r.URL.Path {
+	case "/get": // what another server says
+		response, err := http.Get(q.Get("url"))
+		if err != nil {
+			return err.Error()
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		return said(string(text), err)
+	case "/processes": // the first words of all that run, as far as they are seen here
+		return processes()
+	case "/eat": // memory
+		mebibytes, err := strconv.Atoi(q.Get("mib"))
+		for range mebibytes {
+			eaten = append(eaten, bytes.Repeat([]byte{1}, 1<<20))
+		}
+		return said("eaten", err)
+	case "/write":
+		return said("written", os.WriteFile(q.Get("path"), []byte(q.Get("text")), 0o644))
+	case "/read":
+		text, err := os.ReadFile(q.Get("path"))
+		return said(string(text), err)
+	}
+	return "served"
+}
+
+var eaten [][]byte
+
+func said(text string, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(text)
+}
+
+func processes() string {
+	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return err.Error()
+	}
+	var names []string
+	for _, path := range all {
+		text, err := os.ReadFile(path)
+		if err == nil { // else it has ended
+			names = append(names, strings.ReplaceAll(strings.TrimRight(string(text), "\x00"), "\x00", " "))
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// contentOf is what a file of this container says, or why that is not to be known.
+func contentOf(path string) *strings.Reader {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return strings.NewReader("error: " + err.Error())
+	}
+	return strings.NewReader(string(content))
 }
 
 func ask() {
