@@ -81,7 +81,10 @@ func someTask(t *testing.T) Task {
 			HealthCheck:  &ecs.HealthCheck{Command: []string{"CMD", "true"}},
 		}},
 	}
-	spec, err := lifecycle.Compile(lifecycle.Input{ARN: taskARN, Cluster: "default", Instance: "i", Definition: d})
+	spec, err := lifecycle.Compile(lifecycle.Input{
+		ARN: taskARN, Cluster: "default", Instance: "i", Definition: d,
+		Host: lifecycle.Host{GroupParent: func(name string) string { return "/" + name }},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func serve(stop <-chan os.Signal, address string) {
 				return
 			}
 			// A client that is gone is no concern of a test's server.
-			_, _ = fmt.Fprintln(w, answer(r))
+			_, _ = fmt.Fprintln(w, reply(r))
 		}))
 	}()
 	select {
@@ -69,8 +69,8 @@ func serve(stop <-chan os.Signal, address string) {
 	}
 }
 
-// answer does what a request asks of the server, for tests of what is around it.
-func answer(r *http.Request) string {
+// reply does what a request asks of the server, for tests of what is around it.
+func reply(r *http.Request) string {
 	q := r.URL.Query()
 	switch r.URL.Path {
 	case "/get": // what another server says
