@@ -47,8 +47,11 @@ func TestQueue_ManyMarksDuringARestAreOneLook(t *testing.T) {
 		if len(at) != 11 || at[1] != 10*time.Millisecond || at[10] != 100*time.Millisecond {
 			t.Errorf("looks at %v, want one each 10ms until 100ms", at)
 		}
-		if len(q.keys) != 0 {
-			t.Errorf("%d keys are remembered at rest", len(q.keys))
+		q.mu.Lock()
+		remembered := len(q.keys)
+		q.mu.Unlock()
+		if remembered != 0 {
+			t.Errorf("%d keys are remembered at rest", remembered)
 		}
 	})
 }
