@@ -171,6 +171,9 @@ func checkDeployment(d *ecs.DeploymentConfiguration, s *model.Service) error {
 	if d.Strategy != ecs.DeploymentStrategyROLLING {
 		return unsupported("the deployment strategy " + string(d.Strategy))
 	}
+	if t := d.DeploymentCircuitBreaker.ThresholdConfiguration; t != nil && t.Value < 1 {
+		return invalid("The value of the thresholdConfiguration of the deployment circuit breaker must be at least 1, not %d.", t.Value)
+	}
 	minimum, maximum := *d.MinimumHealthyPercent, *d.MaximumPercent
 	switch {
 	case minimum < 0 || minimum > 100:

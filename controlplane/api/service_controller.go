@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/rollout"
 	"github.com/longshore/longshore/controlplane/store"
 	"github.com/longshore/longshore/proto/ecs"
 )
@@ -207,7 +208,7 @@ func (h *Handler) begun(tx *store.Tx, c *model.Cluster, s *model.Service, in *ec
 		return err
 	}
 	if s.Controller != ecs.DeploymentControllerTypeCODEDEPLOY {
-		s.Deployments = []model.Deployment{newDeployment(s, d.Ref, s.CreatedAt)}
+		*s = rollout.Deploy(*s, model.NewDeploymentID(), d.Ref, s.CreatedAt)
 		return nil
 	}
 	s.TaskSets = []model.TaskSet{{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"reflect"
 	"slices"
-	"time"
 
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/rollout"
@@ -65,26 +64,6 @@ func (h *Handler) begin(tx *store.Tx, c *model.Cluster, s *model.Service, in *ec
 	}
 	tx.PutService(s)
 	return nil
-}
-
-// newDeployment begins a roll-out of a service; the loop carries it through.
-func newDeployment(s *model.Service, ref model.DefinitionRef, now time.Time) model.Deployment {
-	id := model.NewDeploymentID()
-	return model.Deployment{
-		ID:         id,
-		Status:     model.DeploymentPrimary,
-		Definition: ref,
-		LaunchType: s.LaunchType,
-
-		CapacityProviderStrategy: s.CapacityProviderStrategy,
-		Wiring:                   s.Wiring,
-
-		DesiredCount:       s.DesiredCount,
-		CreatedAt:          now,
-		UpdatedAt:          now,
-		RolloutState:       ecs.DeploymentRolloutStateINPROGRESS,
-		RolloutStateReason: "ECS deployment " + string(id) + " in progress.",
-	}
 }
 
 func (h *Handler) updateService(ctx context.Context, in *ecs.UpdateServiceRequest) (*ecs.UpdateServiceResponse, error) {
@@ -214,8 +193,7 @@ func (h *Handler) applyRollout(t *store.Tables, s *model.Service, in *ecs.Update
 	if ref == s.Primary().Definition && !rewired && !in.ForceNewDeployment {
 		return nil
 	}
-	s.Primary().Status, s.Primary().UpdatedAt = model.DeploymentActive, now
-	s.Deployments = slices.Insert(s.Deployments, 0, newDeployment(s, ref, now))
+	*s = rollout.Deploy(*s, model.NewDeploymentID(), ref, now)
 	return nil
 }
 

@@ -10,16 +10,16 @@ import (
 
 // Deploy returns the service with a new PRIMARY deployment of a definition: what
 // CreateService, UpdateService and a rollback have in common. The older
-// deployments become ACTIVE and are emptied by the plans that follow. The capacity
-// provider strategy, if there is one instead of a launch type, and the wiring are
-// the service's.
-func Deploy(s model.Service, id model.DeploymentID, def model.DefinitionRef, launch ecs.LaunchType, now time.Time) model.Service {
+// deployments become ACTIVE and are emptied by the plans that follow. Where its tasks
+// run (the launch type, or the capacity provider strategy in its place) and how they
+// are wired is the service's.
+func Deploy(s model.Service, id model.DeploymentID, def model.DefinitionRef, now time.Time) model.Service {
 	deployments := make([]model.Deployment, 0, len(s.Deployments)+1)
 	deployments = append(deployments, model.Deployment{
 		ID:         id,
 		Status:     model.DeploymentPrimary,
 		Definition: def,
-		LaunchType: launch,
+		LaunchType: s.LaunchType,
 
 		CapacityProviderStrategy: s.CapacityProviderStrategy,
 		Wiring:                   s.Wiring,

@@ -49,6 +49,14 @@ func failedHealthChecks(s model.ServiceName, id model.TaskID) string {
 	return fmt.Sprintf("(service %s) (task %s) failed container health checks.", s, id)
 }
 
+func unhealthyTarget(t Target) string {
+	return fmt.Sprintf("Task failed ELB health checks in (target-group %s)", t.Group)
+}
+
+func failedAsTarget(s model.ServiceName, id model.TaskID, t Target) string {
+	return fmt.Sprintf("(service %s) (task %s) (port %d) is unhealthy in (target-group %s) due to (reason %s)", s, id, t.Port, t.Group, t.Reason)
+}
+
 func unableToStart(s model.ServiceName) string {
 	return fmt.Sprintf("(service %s) is unable to consistently start tasks successfully.", s)
 }
@@ -89,6 +97,9 @@ func unableToScaleIn(s model.ServiceName, d model.DeploymentID) string {
 
 // unplaced is the event of a task that could not be placed.
 func unplaced(s model.ServiceName, m Miss) string {
+	if m.Obstacle != "" {
+		return fmt.Sprintf("(service %s) was unable to place a task. Reason: %s.", s, strings.TrimSuffix(m.Obstacle, "."))
+	}
 	text := fmt.Sprintf("(service %s) was unable to place a task because no container instance met all of its requirements.", s)
 	switch {
 	case m.NoInstances && m.Provider != "":

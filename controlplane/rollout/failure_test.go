@@ -235,7 +235,7 @@ func TestPlan_RollsBackToTheFormerCapacityProviders(t *testing.T) {
 	w.change(func(s *model.Service) {
 		s.LaunchType, s.CapacityProviderStrategy = "", []ecs.CapacityProviderStrategyItem{{CapacityProvider: "p", Weight: 1}}
 	})
-	next := Deploy(*w.svc, w.nextDeployment(), def(1), "", w.now)
+	next := Deploy(*w.svc, w.nextDeployment(), def(1), w.now)
 	w.svc = &next
 	if d := w.svc.Primary(); len(d.CapacityProviderStrategy) != 1 || d.LaunchType != "" {
 		t.Fatalf("deployment %+v", d)
@@ -408,7 +408,7 @@ func TestPlan_FailuresAfterCompletionDoNotEndADeployment(t *testing.T) {
 
 func TestThreshold_IsHalfOfTheDesiredCountWithinBounds(t *testing.T) {
 	for desired, want := range map[int]int{0: 3, 1: 3, 6: 3, 7: 4, 25: 13, 399: 200, 400: 200, 1000: 200} {
-		if got := threshold(desired); got != want {
+		if got := threshold(nil, desired); got != want {
 			t.Errorf("threshold(%d) = %d, want %d", desired, got, want)
 		}
 	}

@@ -30,6 +30,11 @@ type member struct {
 	silent   bool // its instance is not connected
 	unwanted bool // to be replaced, or not needed at all
 	shielded bool // protected from scaling and deployments, and from nothing else
+	// undecided: its health checks have not said anything, and may never do.
+	undecided bool
+	// target is what a load balancer finds wrong with an unhealthy one; nil if it is
+	// its own health checks.
+	target *Target
 }
 
 // live tells whether a member is to go on for all that is known.
@@ -50,25 +55,80 @@ func (p *planner) classify() {
 }
 
 func (p *planner) look(t *model.Task) member {
-	m := member{task: t}
-	i, ok := p.Instance(t.Instance)
-	if !ok || i.Status == model.StatusInactive {
+	h := p.host(t.Instance)
+	m := member{task: t, zone: h.zone, draining: h.draining, silent: h.silent}
+	if h.gone {
 		return m
 	}
-	m.zone, m.draining, m.silent = zone(i), i.Status == model.StatusDraining, !i.SilentSince.IsZero()
-	if m.silent {
-		limit := i.SilentSince.Add(p.Settings.SilentLimit)
-		if !p.Now.Before(limit) {
-			return m
-		}
-		p.wakeAt(limit)
-	}
 	m.standing = p.standing(t)
+	if m.standing >= unproven && p.Target != nil {
+		p.lookAsTarget(&m)
+	}
+	m.undecided = m.standing == unproven && p.hasHealthCheck(t.Definition) && t.HealthStatus != ecs.HealthStatusUNHEALTHY
 	if t.Protected(p.Now) && !m.draining && !p.closing() {
 		m.shielded = true
 		p.wakeAt(t.ProtectedUntil)
 	}
 	return m
+}
+
+// lookAsTarget lets load balancers have their say about a RUNNING task.
+func (p *planner) lookAsTarget(m *member) {
+	target, is := p.Target(m.task)
+	if !is || target.Health == TargetHealthy {
+		return
+	}
+	m.standing = unproven
+	if target.Health == TargetInitial {
+		return
+	}
+	if end := m.task.StartedAt.Add(p.grace()); p.Now.Before(end) {
+		p.wakeAt(end)
+		return
+	}
+	m.standing, m.target = unhealthy, &target
+}
+
+// host is what a plan must know of an instance.
+type host struct {
+	zone     string
+	draining bool
+	silent   bool
+	gone     bool // or silent for too long: its tasks are lost
+}
+
+// host looks an instance up once for all of its tasks.
+func (p *planner) host(id model.InstanceID) host {
+	h, known := p.hosts[id]
+	if !known {
+		h = p.lookUp(id)
+		p.hosts[id] = h
+	}
+	return h
+}
+
+func (p *planner) lookUp(id model.InstanceID) host {
+	i, ok := p.Instance(id)
+	if !ok || i.Status == model.StatusInactive {
+		return host{gone: true}
+	}
+	h := host{zone: zone(i), draining: i.Status == model.StatusDraining, silent: !i.SilentSince.IsZero()}
+	if h.silent {
+		limit := i.SilentSince.Add(p.Settings.SilentLimit)
+		h.gone = !p.Now.Before(limit)
+		p.wakeAt(limit)
+	}
+	return h
+}
+
+// hasHealthCheck looks a definition up once for all of its tasks.
+func (p *planner) hasHealthCheck(d model.DefinitionRef) bool {
+	checked, known := p.checked[d]
+	if !known {
+		checked = p.HealthChecked(d)
+		p.checked[d] = checked
+	}
+	return checked
 }
 
 func (p *planner) standing(t *model.Task) standing {
@@ -83,7 +143,7 @@ func (p *planner) standing(t *model.Task) standing {
 			return unproven
 		}
 		return unhealthy
-	case p.HealthChecked(t.Definition):
+	case p.hasHealthCheck(t.Definition):
 		if t.HealthStatus == ecs.HealthStatusHEALTHY {
 			return healthy
 		}
@@ -119,6 +179,7 @@ type census struct {
 	serving  int // of those, healthy
 	unwanted int // live and to be replaced
 	healthy  int // all that are healthy
+	unproven int // all that may yet be
 	settling int // pending, unproven, unhealthy or leaving: will be something else soon
 	occupied int // all that hold a place: not lost
 }
@@ -130,9 +191,15 @@ func (p *planner) census() census {
 			continue
 		}
 		c.occupied++
-		if m.standing == healthy {
+		switch m.standing {
+		case healthy:
 			c.healthy++
-		} else {
+		case unproven:
+			c.unproven++
+			if !m.undecided || !m.unwanted {
+				c.settling++
+			}
+		default:
 			c.settling++
 		}
 		switch {

@@ -33,7 +33,7 @@ func (p *planner) countOutcomes() {
 			continue
 		}
 		if p.ran(t) {
-			p.succeeded(t, t.HealthStatus == ecs.HealthStatusHEALTHY || !p.HealthChecked(t.Definition))
+			p.succeeded(t, t.HealthStatus == ecs.HealthStatusHEALTHY || !p.hasHealthCheck(t.Definition))
 		} else {
 			p.failedToStart(t)
 		}
@@ -90,9 +90,15 @@ func (p *planner) succeeded(t *model.Task, proven bool) {
 	if !t.CreatedAt.Before(p.svc.PauseUntil) {
 		p.svc.FailedStarts, p.svc.PauseUntil = 0, time.Time{}
 	}
-	if proven {
+	if proven && p.resetsOnHealthy() {
 		p.svc.Primary().FailedTasks = 0
 	}
+}
+
+// resetsOnHealthy tells whether a healthy task makes the failures before it forgotten.
+func (p *planner) resetsOnHealthy() bool {
+	breaker := p.svc.DeploymentConfiguration.DeploymentCircuitBreaker
+	return breaker == nil || breaker.ResetOnHealthyTask == nil || *breaker.ResetOnHealthyTask
 }
 
 // settleCounters resets them if tasks of the PRIMARY deployment do run.
@@ -104,13 +110,24 @@ func (p *planner) settleCounters() {
 	}
 }
 
-// Limits of the number of failures that end a deployment.
-const leastFailures, mostFailures = 3, 200
+// The bounds of BOUNDED_PERCENT, and the percentage without a ThresholdConfiguration.
+const leastFailures, mostFailures, usualPercent = 3, 200, 50
 
 // threshold is the number of failures at which a deployment has failed: half of
-// the desired count, within bounds.
-func threshold(desired int) int {
-	return min(max((desired+1)/2, leastFailures), mostFailures)
+// the desired count, within bounds, or what the service asks for
+// (ThresholdConfiguration, ECS API reference).
+func threshold(c *ecs.ThresholdConfiguration, desired int) int {
+	if c == nil {
+		c = &ecs.ThresholdConfiguration{Type: ecs.ThresholdTypeBOUNDEDPERCENT, Value: usualPercent}
+	}
+	share := (int64(desired)*int64(c.Value) + 99) / 100
+	switch c.Type {
+	case ecs.ThresholdTypeCOUNT:
+		share = int64(c.Value)
+	case ecs.ThresholdTypeBOUNDEDPERCENT:
+		share = min(max(share, leastFailures), mostFailures)
+	}
+	return int(max(1, share))
 }
 
 // breakCircuit ends a deployment of which too many tasks failed, and goes back
@@ -119,7 +136,7 @@ func (p *planner) breakCircuit() {
 	breaker, failed := p.svc.DeploymentConfiguration.DeploymentCircuitBreaker, p.svc.Primary()
 	if p.closing() || breaker == nil || !breaker.Enable ||
 		failed.RolloutState != ecs.DeploymentRolloutStateINPROGRESS ||
-		int(failed.FailedTasks) < threshold(p.desired()) {
+		int(failed.FailedTasks) < threshold(breaker.ThresholdConfiguration, p.desired()) {
 		return
 	}
 	failed.RolloutState = ecs.DeploymentRolloutStateFAILED
@@ -133,7 +150,7 @@ func (p *planner) breakCircuit() {
 		return
 	}
 	p.svc.LaunchType, p.svc.CapacityProviderStrategy, p.svc.Wiring = last.LaunchType, last.CapacityProviderStrategy, last.Wiring
-	p.svc = Deploy(p.svc, p.NextDeployment, last.Definition, last.LaunchType, p.Now)
+	p.svc = Deploy(p.svc, p.NextDeployment, last.Definition, p.Now)
 	p.svc.Primary().RolloutStateReason = reasonRollback(p.NextDeployment)
 	p.svc.Primary().Images = last.Images // what has proved itself, and not what its tags mean by now
 	p.event(rollingBack(p.svc.Name, p.NextDeployment))

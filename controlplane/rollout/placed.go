@@ -4,6 +4,7 @@ import "github.com/longshore/longshore/controlplane/model"
 
 // Miss says why a task of a service found no place.
 type Miss struct {
+	Obstacle    string             // why no task could be made at all; empty if it is a matter of place
 	NoInstances bool               // the cluster has none at all, or the capacity provider
 	Provider    model.ProviderName // that the task was to take capacity from; empty for none
 	Instance    model.InstanceID   // the closest, if there is one

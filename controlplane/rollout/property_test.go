@@ -20,6 +20,7 @@ func TestPlan_KeepsItsLimitsAndConvergesInAnyWorld(t *testing.T) {
 		w.settings.HealthyAfter = rapid.SampledFrom([]time.Duration{0, 2 * time.Second}).Draw(t, "healthyAfter")
 		w.capacity = rapid.IntRange(1, 12).Draw(t, "capacity")
 		w.checked[def(2)], w.checked[def(3)] = true, true
+		w.mute[def(3)] = rapid.Bool().Draw(t, "mute")
 		if rapid.Bool().Draw(t, "daemon") {
 			w.change(func(s *model.Service) { s.SchedulingStrategy = ecs.SchedulingStrategyDAEMON })
 			w.percent(0, 100)
@@ -62,7 +63,9 @@ func (w *world) disturb(t *rapid.T) {
 		case 0:
 			w.deploy(rapid.Int32Range(1, 4).Draw(t, "revision"))
 		case 1:
-			if w.svc.SchedulingStrategy == ecs.SchedulingStrategyREPLICA {
+			if rapid.Bool().Draw(t, "again") {
+				w.deploy(w.svc.Primary().Definition.Revision) // forceNewDeployment
+			} else if w.svc.SchedulingStrategy == ecs.SchedulingStrategyREPLICA {
 				w.drawPercent(t)
 			}
 		default:
@@ -147,7 +150,7 @@ func (w *world) heal() {
 	// takes its place is not to be blamed for it.
 	for w.plan().WakeAt.Equal(w.now) {
 	}
-	if w.svc.Primary().RolloutState == ecs.DeploymentRolloutStateFAILED {
+	if d := w.svc.Primary(); d.RolloutState == ecs.DeploymentRolloutStateFAILED || w.mute[d.Definition] {
 		w.deploy(4)
 	}
 }

@@ -390,3 +390,24 @@ func BenchmarkPlan(b *testing.B) {
 		})
 	}
 }
+
+// Tasks whose health checks never say anything count neither as serving nor as failed.
+// They must not block what mends them.
+func TestPlan_ReplacesAndScalesInTasksThatNeverGetHealthy(t *testing.T) {
+	w := newWorld(t, 5, 3)
+	w.checked[def(2)], w.mute[def(2)] = true, true
+	w.deploy(2)
+	w.plan()
+	w.obey()
+	w.pass(time.Hour)
+	w.plan()
+	w.scale(3)
+	w.plan()
+	w.obey()
+	if n := len(w.live()); n != 3 {
+		t.Fatalf("%d tasks after scaling in to 3", n)
+	}
+	w.deploy(3)
+	w.settle()
+	w.checkSteady()
+}

@@ -54,6 +54,9 @@ type Input struct {
 	// HealthChecked tells whether an essential container of a definition has a
 	// health check.
 	HealthChecked func(model.DefinitionRef) bool
+	// Target tells how a RUNNING task does as a target of load balancers; false if it is
+	// none. May be nil: no task is.
+	Target func(*model.Task) (Target, bool)
 	// Eligible are, for a DAEMON service, the ACTIVE and connected instances that
 	// meet its constraints.
 	Eligible []model.InstanceID
@@ -61,6 +64,26 @@ type Input struct {
 	NextDeployment model.DeploymentID
 	Settings       Settings
 }
+
+// Target is a task as a target of load balancers: as the least healthy of those that it is.
+type Target struct {
+	Health TargetHealth
+	// Of an UNHEALTHY one: where, and why. They go into the service's event.
+	Group  string // name of the target group
+	Port   int32
+	Reason string
+}
+
+// TargetHealth is the health of a target.
+type TargetHealth int
+
+// A task counts as healthy only when its target is TargetHealthy. TargetUnhealthy makes it be
+// replaced, once healthCheckGracePeriodSeconds have passed since it started.
+const (
+	TargetInitial TargetHealth = iota // not yet known
+	TargetHealthy
+	TargetUnhealthy
+)
 
 // Output is what to do. Applied or not, the same input gives it again.
 type Output struct {
@@ -124,6 +147,8 @@ type planner struct {
 	svc     model.Service // the record as it is to become
 	members []*member     // the tasks that are not STOPPED, sorted by id
 	limits  limits
+	hosts   map[model.InstanceID]host
+	checked map[model.DefinitionRef]bool
 
 	changed map[model.TaskID]*model.Task
 	order   []model.TaskID // of changed, as they came
@@ -137,7 +162,10 @@ type planner struct {
 }
 
 func newPlanner(in Input) *planner {
-	p := &planner{Input: in, svc: *in.Service, changed: map[model.TaskID]*model.Task{}, left: in.Settings.MaxChanges}
+	p := &planner{
+		Input: in, svc: *in.Service, changed: map[model.TaskID]*model.Task{}, left: in.Settings.MaxChanges,
+		hosts: map[model.InstanceID]host{}, checked: map[model.DefinitionRef]bool{},
+	}
 	p.svc.Deployments = slices.Clone(in.Service.Deployments)
 	return p
 }

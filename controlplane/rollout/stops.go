@@ -33,10 +33,14 @@ func (p *planner) stopUnhealthy() {
 		if m.standing != unhealthy {
 			continue
 		}
-		if !p.stop(m, reasonUnhealthy) {
+		reason, event := reasonUnhealthy, failedHealthChecks(p.svc.Name, m.task.ID)
+		if m.target != nil {
+			reason, event = unhealthyTarget(*m.target), failedAsTarget(p.svc.Name, m.task.ID, *m.target)
+		}
+		if !p.stop(m, reason) {
 			return
 		}
-		p.event(failedHealthChecks(p.svc.Name, m.task.ID))
+		p.event(event)
 		p.left = max(0, p.left-2) // one event a task is stored, too, and pushes out an old one
 		if m.task.Deployment == p.svc.Primary().ID {
 			p.svc.Primary().FailedTasks++
@@ -95,11 +99,15 @@ func (p *planner) stopSome(candidates []*member, n int, rank func(*member) int) 
 	if n <= 0 {
 		return
 	}
-	spare := p.census().healthy - p.limits.least
+	c := p.census()
+	spare := c.healthy - p.limits.least
+	// A task that is not proven yet may be the next to serve: those that may must not
+	// become too few either, or a service that is changed often would never serve.
+	hopeful := c.healthy + c.unproven - p.limits.least
 	needed := func(m *member) bool {
-		return m.shielded || m.standing == healthy && spare < 1 || m.standing == unproven && spare < 0
+		return m.shielded || m.standing == healthy && spare < 1 || m.standing == unproven && hopeful < 1
 	}
-	candidates = slices.DeleteFunc(candidates, needed) // spare does not grow
+	candidates = slices.DeleteFunc(candidates, needed) // neither number grows
 	for _, group := range byRank(candidates, rank) {
 		for m := range p.spread.order(group) {
 			if n == 0 {
@@ -108,13 +116,16 @@ func (p *planner) stopSome(candidates []*member, n int, rank func(*member) int) 
 			if needed(m) {
 				continue
 			}
-			wasHealthy := m.standing == healthy
+			was := m.standing
 			if !p.stop(m, scalingReason(p.svc.Primary().ID)) {
 				return
 			}
 			n--
-			if wasHealthy {
+			if was == healthy {
 				spare--
+			}
+			if was >= unproven {
+				hopeful--
 			}
 		}
 	}

@@ -30,6 +30,7 @@ type world struct {
 	instances map[model.InstanceID]*model.Instance
 	capacity  int // tasks that one instance takes
 	checked   map[model.DefinitionRef]bool
+	mute      map[model.DefinitionRef]bool // of those, the ones whose checks never say anything
 	settings  Settings
 	events    []string
 	ids       int
@@ -43,13 +44,14 @@ func newWorld(t tester, desired, instances int) *world {
 	w := &world{
 		t: t, now: epoch, capacity: 1000, settings: DefaultSettings(),
 		instances: map[model.InstanceID]*model.Instance{}, checked: map[model.DefinitionRef]bool{},
+		mute: map[model.DefinitionRef]bool{},
 	}
 	for i := range instances {
 		w.addInstance(i)
 	}
 	w.svc = &model.Service{
 		Cluster: "c", Name: "web", Status: model.StatusActive, CreatedAt: epoch, DesiredCount: int32(desired),
-		SchedulingStrategy: ecs.SchedulingStrategyREPLICA,
+		SchedulingStrategy: ecs.SchedulingStrategyREPLICA, LaunchType: ecs.LaunchTypeEC2,
 	}
 	w.percent(100, 200)
 	w.deploy(1)
@@ -93,7 +95,7 @@ func (w *world) nextDeployment() model.DeploymentID {
 }
 
 func (w *world) deploy(revision int32) {
-	next := Deploy(*w.svc, w.nextDeployment(), def(revision), ecs.LaunchTypeEC2, w.now)
+	next := Deploy(*w.svc, w.nextDeployment(), def(revision), w.now)
 	w.svc = &next
 }
 
@@ -367,7 +369,7 @@ func (w *world) obey() {
 		case t.LastStatus.Starting():
 			w.run(t.ID)
 		}
-		if t.DesiredStatus == model.TaskRunning && w.checked[t.Definition] && ok && i.AgentConnected {
+		if t.DesiredStatus == model.TaskRunning && w.checked[t.Definition] && !w.mute[t.Definition] && ok && i.AgentConnected {
 			w.health(t.ID, ecs.HealthStatusHEALTHY)
 		}
 	}

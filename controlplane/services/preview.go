@@ -51,10 +51,7 @@ func Look(tx *store.Tx, key model.ServiceKey, settings rollout.Settings, now tim
 			p.Settled = true
 			return p, nil
 		}
-		in, err := l.input(tx.Tables, service, now)
-		if err != nil {
-			return p, err
-		}
+		in := l.input(tx.Tables, service, now)
 		out := rollout.Plan(in)
 		if round == 0 {
 			p.Desired, p.AtLeast, p.AtMost = out.Desired, out.AtLeast, out.AtMost
@@ -115,16 +112,16 @@ func (l *Loop) look(tx *store.Tx, planned *model.Service, out rollout.Output, no
 	if len(step.Started) == out.Start.Count {
 		return step, nil
 	}
-	var err error
-	step.Failures, err = passedOver(tx, after, out.Start, len(step.Started))
-	return step, err
+	step.Failures = passedOver(tx, after, out.Start, len(step.Started))
+	return step, nil
 }
 
-// passedOver says of each instance why it takes no further task of a service.
-func passedOver(tx *store.Tx, s *model.Service, want rollout.Start, started int) ([]placement.Failure, error) {
-	order, err := orderFor(tx, s, s.Primary().Definition, launch.ForService)
+// passedOver says of each instance why it takes no further task of a service; nothing if
+// no task can be made at all, which an event tells.
+func passedOver(tx *store.Tx, s *model.Service, want rollout.Start, started int) []placement.Failure {
+	order, err := orderFor(tx.Tables, s, s.Primary().Definition, launch.ForService)
 	if err != nil {
-		return nil, err
+		return nil
 	}
 	failures := map[string]placement.Failure{}
 	for _, portion := range order.Portions(want.Count-started, byProvider(tx, order), tx.PoolOfProvider) {
@@ -136,7 +133,7 @@ func passedOver(tx *store.Tx, s *model.Service, want rollout.Start, started int)
 	for _, id := range slices.Sorted(maps.Keys(failures)) {
 		out = append(out, failures[id])
 	}
-	return out, nil
+	return out
 }
 
 // comeTrue makes the tasks of a service what they are wanted to be, where there is an agent

@@ -53,7 +53,7 @@ func newStill(t *testing.T, cpu int32) *store.Store {
 		}
 		web := model.Service{Cluster: "c", Name: "web", Status: model.StatusActive, SchedulingStrategy: ecs.SchedulingStrategyREPLICA, DesiredCount: 2,
 			DeploymentConfiguration: ecs.DeploymentConfiguration{MaximumPercent: new(int32(150)), MinimumHealthyPercent: new(int32(100))}}
-		web = rollout.Deploy(web, "ecs-svc/1", model.DefinitionRef{Family: "f", Revision: 1}, ecs.LaunchTypeEC2, time.Now())
+		web = rollout.Deploy(web, "ecs-svc/1", model.DefinitionRef{Family: "f", Revision: 1}, time.Now())
 		tx.PutService(&web)
 		for _, id := range []model.InstanceID{"i1", "i2"} {
 			task := guest(model.TaskID("t"+string(id)), id, "service:web")
@@ -72,7 +72,7 @@ func newStill(t *testing.T, cpu int32) *store.Store {
 func TestLook_ShowsARollingUpdateStepByStepAndDoesNothing(t *testing.T) {
 	s := newStill(t, 2048)
 	p := look(t, s, func(web *model.Service) {
-		*web = rollout.Deploy(*web, "ecs-svc/2", model.DefinitionRef{Family: "f", Revision: 2}, ecs.LaunchTypeEC2, time.Now())
+		*web = rollout.Deploy(*web, "ecs-svc/2", model.DefinitionRef{Family: "f", Revision: 2}, time.Now())
 	})
 	if p.Desired != 2 || p.AtLeast != 2 || p.AtMost != 3 || !p.Settled {
 		t.Errorf("limits %d, %d, %d, settled %v", p.Desired, p.AtLeast, p.AtMost, p.Settled)

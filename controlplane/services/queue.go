@@ -10,43 +10,59 @@ import (
 
 // queue hands out the keys of services that need a look, each to one worker at a
 // time and never twice at once. A key that is marked while it is worked on comes
-// up again afterwards.
+// up again afterwards; after a rest, if the look was dear, so that the marks of the
+// meantime cost one look and not one each.
 type queue struct {
 	mu      sync.Mutex
 	waiting []model.ServiceKey
-	state   map[model.ServiceKey]keyState
-	timers  map[model.ServiceKey]*time.Timer
-	wake    chan struct{} // holds a token while keys wait
+	keys    map[model.ServiceKey]*keyState // of the keys that are not idle
+	wake    chan struct{}                  // holds a token while keys wait
 }
 
-type keyState int
+// keyState is where a key stands.
+type keyState struct {
+	phase  phase
+	marked bool        // while working or resting
+	wakeAt time.Time   // of an idle or resting key; zero for never
+	timer  *time.Timer // that ends the rest or wakes
+}
+
+type phase int
 
 const (
-	waiting keyState = iota + 1
+	idle phase = iota // until the timer wakes it
+	waiting
 	working
-	workingAndMarked
+	resting
 )
 
 func newQueue() *queue {
-	return &queue{
-		state:  map[model.ServiceKey]keyState{},
-		timers: map[model.ServiceKey]*time.Timer{},
-		wake:   make(chan struct{}, 1),
-	}
+	return &queue{keys: map[model.ServiceKey]*keyState{}, wake: make(chan struct{}, 1)}
 }
 
 // mark asks for a look at the service, now.
 func (q *queue) mark(k model.ServiceKey) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	switch q.state[k] {
-	case working:
-		q.state[k] = workingAndMarked
-	case 0:
-		q.state[k] = waiting
-		q.waiting = append(q.waiting, k)
-		q.signal()
+	s := q.keys[k]
+	if s == nil {
+		s = &keyState{}
+		q.keys[k] = s
 	}
+	switch s.phase {
+	case idle:
+		q.enqueue(k, s)
+	case working, resting:
+		s.marked = true
+	}
+}
+
+// enqueue lets a key wait for a worker.
+func (q *queue) enqueue(k model.ServiceKey, s *keyState) {
+	s.stopTimer()
+	s.phase, s.marked, s.wakeAt = waiting, false, time.Time{}
+	q.waiting = append(q.waiting, k)
+	q.signal()
 }
 
 func (q *queue) signal() {
@@ -78,28 +94,65 @@ func (q *queue) take() (model.ServiceKey, bool) {
 	}
 	k := q.waiting[0]
 	q.waiting = q.waiting[1:]
-	q.state[k] = working
-	if timer := q.timers[k]; timer != nil {
-		timer.Stop()
-		delete(q.timers, k)
-	}
+	q.keys[k].phase = working
 	if len(q.waiting) > 0 {
 		q.signal()
 	}
 	return k, true
 }
 
-// done gives a key back. At wakeAt it is marked again; zero means not.
-func (q *queue) done(k model.ServiceKey, wakeAt time.Time) {
+// done gives a key back. It comes up again at wakeAt (zero: not), at once if that has
+// come, and when it is marked, but then not before it has rested.
+func (q *queue) done(k model.ServiceKey, wakeAt time.Time, rest time.Duration) {
 	q.mu.Lock()
-	again := q.state[k] == workingAndMarked
-	delete(q.state, k)
-	if !wakeAt.IsZero() && !again {
-		q.timers[k] = time.AfterFunc(time.Until(wakeAt), func() { q.mark(k) })
+	defer q.mu.Unlock()
+	s, now := q.keys[k], time.Now()
+	switch {
+	case !wakeAt.IsZero() && !wakeAt.After(now), s.marked && rest == 0:
+		q.enqueue(k, s)
+	case rest > 0:
+		s.phase, s.wakeAt = resting, wakeAt
+		q.setTimer(k, s, now.Add(rest))
+	default:
+		q.toIdle(k, s, wakeAt)
 	}
-	q.mu.Unlock()
-	if again {
-		q.mark(k)
+}
+
+func (q *queue) toIdle(k model.ServiceKey, s *keyState, wakeAt time.Time) {
+	s.phase = idle
+	if wakeAt.IsZero() {
+		delete(q.keys, k)
+		return
+	}
+	q.setTimer(k, s, wakeAt)
+}
+
+// setTimer lets the time of a key come.
+func (q *queue) setTimer(k model.ServiceKey, s *keyState, at time.Time) {
+	var timer *time.Timer
+	timer = time.AfterFunc(time.Until(at), func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if s.timer == timer { // it may have been stopped when it had already fired
+			q.timeCame(k, s)
+		}
+	})
+	s.timer = timer
+}
+
+func (q *queue) timeCame(k model.ServiceKey, s *keyState) {
+	s.timer = nil
+	if s.phase == idle || s.marked || !s.wakeAt.IsZero() && !s.wakeAt.After(time.Now()) {
+		q.enqueue(k, s)
+		return
+	}
+	q.toIdle(k, s, s.wakeAt)
+}
+
+func (s *keyState) stopTimer() {
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
 	}
 }
 
@@ -107,8 +160,9 @@ func (q *queue) done(k model.ServiceKey, wakeAt time.Time) {
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, timer := range q.timers {
-		timer.Stop()
+	for _, s := range q.keys {
+		s.stopTimer()
 	}
-	clear(q.timers)
+	clear(q.keys)
+	q.waiting = nil
 }

@@ -98,13 +98,31 @@ func (l *Loop) work(ctx context.Context) error {
 			return err
 		}
 		start := time.Now()
-		wakeAt, err := l.tend(ctx, key)
-		l.queue.done(key, wakeAt)
+		next, err := l.tend(ctx, key)
+		l.queue.done(key, next.wakeAt, restAfter(next.cost))
 		if err != nil {
 			return fmt.Errorf("looking after service %s in cluster %s: %w", key.Name, key.Cluster, err)
 		}
 		l.plans.Observe(time.Since(start).Seconds())
 	}
+}
+
+// A plan looks at every task of its service, and each of them may report at any moment.
+// A service rests for restFactor times what its last plan took, so that it takes no more than
+// its share of a processor however many reports come; mostRest bounds how late that makes it.
+// Below leastRest a rest saves less than its timer costs.
+const (
+	restFactor = 4
+	leastRest  = time.Millisecond
+	mostRest   = time.Second
+)
+
+func restAfter(cost time.Duration) time.Duration {
+	rest := min(restFactor*cost, mostRest)
+	if rest < leastRest {
+		return 0
+	}
+	return rest
 }
 
 // observe marks the services that a change concerns. It runs in the store's

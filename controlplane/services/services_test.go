@@ -111,7 +111,7 @@ func (w *world) deploy(desired int32, revision int32) {
 		}
 		s.DesiredCount = desired
 		s.DeploymentConfiguration = ecs.DeploymentConfiguration{MaximumPercent: new(int32(200)), MinimumHealthyPercent: new(int32(100))}
-		s = rollout.Deploy(s, model.NewDeploymentID(), model.DefinitionRef{Family: "f", Revision: revision}, ecs.LaunchTypeEC2, time.Now())
+		s = rollout.Deploy(s, model.NewDeploymentID(), model.DefinitionRef{Family: "f", Revision: revision}, time.Now())
 		tx.PutService(&s)
 	})
 }
@@ -229,7 +229,7 @@ func TestLoop_DaemonRunsOnEveryHostThatComes(t *testing.T) {
 	w.update(func(tx *store.Tx) {
 		s := model.Service{Cluster: "c", Name: "web", Status: model.StatusActive, SchedulingStrategy: ecs.SchedulingStrategyDAEMON}
 		s.DeploymentConfiguration = ecs.DeploymentConfiguration{MaximumPercent: new(int32(100)), MinimumHealthyPercent: new(int32(0))}
-		s = rollout.Deploy(s, model.NewDeploymentID(), model.DefinitionRef{Family: "f", Revision: 1}, ecs.LaunchTypeEC2, time.Now())
+		s = rollout.Deploy(s, model.NewDeploymentID(), model.DefinitionRef{Family: "f", Revision: 1}, time.Now())
 		tx.PutService(&s)
 	})
 	w.await("one task", func(v *store.Tables) bool { return running(v, 1) == 1 })
@@ -279,7 +279,7 @@ func TestLoop_DividesTasksAmongCapacityProviders(t *testing.T) {
 		}
 		s := model.Service{Cluster: "c", Name: "web", Status: model.StatusActive, SchedulingStrategy: ecs.SchedulingStrategyREPLICA, DesiredCount: 3}
 		s.CapacityProviderStrategy = []ecs.CapacityProviderStrategyItem{{CapacityProvider: "a", Base: 1, Weight: 1}, {CapacityProvider: "b", Weight: 1}}
-		s = rollout.Deploy(s, model.NewDeploymentID(), model.DefinitionRef{Family: "f", Revision: 1}, "", time.Now())
+		s = rollout.Deploy(s, model.NewDeploymentID(), model.DefinitionRef{Family: "f", Revision: 1}, time.Now())
 		tx.PutService(&s)
 	})
 	w.await("three tasks", settled(3, 1))
@@ -319,7 +319,7 @@ func (w *world) member(scheduling ecs.SchedulingStrategy, desired int32, express
 		s := model.Service{Cluster: "c", Name: "web", Status: model.StatusActive, SchedulingStrategy: scheduling, DesiredCount: desired,
 			PlacementConstraints: []ecs.PlacementConstraint{{Type: ecs.PlacementConstraintTypeMemberOf, Expression: expression}}}
 		s.DeploymentConfiguration = ecs.DeploymentConfiguration{MaximumPercent: new(int32(100)), MinimumHealthyPercent: new(int32(0))}
-		s = rollout.Deploy(s, model.NewDeploymentID(), model.DefinitionRef{Family: "f", Revision: 1}, ecs.LaunchTypeEC2, time.Now())
+		s = rollout.Deploy(s, model.NewDeploymentID(), model.DefinitionRef{Family: "f", Revision: 1}, time.Now())
 		tx.PutService(&s)
 	})
 }

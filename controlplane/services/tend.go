@@ -15,47 +15,56 @@ import (
 	"github.com/longshore/longshore/proto/ecs"
 )
 
-// errOutdated: the service changed between the plan and its transaction. The
-// change has marked the service, so that it is planned anew.
+// errOutdated: what a plan was made from changed before its transaction. The service is
+// planned anew.
 var errOutdated = errors.New("planned on an outdated service")
 
 // maxEvents is how many events of a service are kept (ECS shows the latest 100).
 const maxEvents = 100
 
+// outlook is what a look at a service says of the next one.
+type outlook struct {
+	wakeAt time.Time     // when to look again though nothing has changed; zero for never
+	cost   time.Duration // what planning took, the commit not included
+}
+
 // tend looks after one service once. The plan is made on a snapshot, while
 // others write; its transaction checks that the snapshot still holds for all
-// that it replaces.
-func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (wakeAt time.Time, err error) {
+// that it replaces, and for what it rests on.
+func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (next outlook, err error) {
 	now := time.Now()
 	view := l.cfg.Store.View()
 	service, ok := view.Service(key)
 	if !ok || !store.ServiceLive(service) {
 		l.note(l.blocked, key, false)
 		l.note(l.byTasks, key, false)
-		return time.Time{}, nil
+		return outlook{}, nil
 	}
-	in, err := l.input(view, service, now)
-	if err != nil {
-		return time.Time{}, err
-	}
+	in := l.input(view, service, now)
 	out := rollout.Plan(in)
+	next = outlook{wakeAt: out.WakeAt, cost: time.Since(now)}
 	if out.Service == service && len(out.Tasks)+len(out.Events)+out.Start.Count+len(out.Starts) == 0 {
-		return out.WakeAt, nil
+		return next, nil
 	}
 	before := map[model.TaskID]*model.Task{}
 	for _, t := range in.Tasks {
 		before[t.ID] = t
 	}
+	rests := groundsOf(in, out)
 	err = l.cfg.Store.Update(ctx, func(tx *store.Tx) error {
+		if !rests.hold(tx) {
+			return errOutdated
+		}
 		return l.apply(tx, service, before, out, now)
 	})
 	if errors.Is(err, errOutdated) {
-		return now, nil
+		next.wakeAt = now
+		return next, nil
 	}
-	return out.WakeAt, err
+	return next, err
 }
 
-func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) (rollout.Input, error) {
+func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) rollout.Input {
 	in := rollout.Input{
 		Now:            now,
 		Service:        s,
@@ -65,11 +74,10 @@ func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) (rollo
 		NextDeployment: model.NewDeploymentID(),
 		Settings:       l.cfg.Settings,
 	}
-	var err error
 	if isDaemon(s) {
-		in.Eligible, err = l.eligible(view, s)
+		in.Eligible = l.eligible(view, s)
 	}
-	return in, err
+	return in
 }
 
 func healthChecked(view *store.Tables, ref model.DefinitionRef) bool {
@@ -80,20 +88,14 @@ func healthChecked(view *store.Tables, ref model.DefinitionRef) bool {
 }
 
 // eligible lists the instances that a DAEMON service belongs on: those that may
-// take its tasks, whether or not they have the room.
-func (l *Loop) eligible(view *store.Tables, s *model.Service) ([]model.InstanceID, error) {
-	def, ok := view.Definition(s.Primary().Definition)
-	if !ok {
-		return nil, nil
-	}
-	order, err := launch.ForService(s, def)
+// take its tasks, whether or not they have the room. If nobody can tell, it belongs where
+// it is and wherever it tries to start, which says what is wrong.
+func (l *Loop) eligible(view *store.Tables, s *model.Service) []model.InstanceID {
+	order, err := orderFor(view, s, s.Primary().Definition, launch.ForService)
 	if err != nil {
-		return nil, err
+		return open(view, s.Cluster)
 	}
 	l.watchTasks(s.Key(), order)
-	if err := order.Locate(func(attribute string) bool { return view.AttributeOffered(s.Cluster, attribute) }); err != nil {
-		return nil, err
-	}
 	request := order.Request(1, nil)
 	// Whether there is room is no question here: a task that is there takes it.
 	request.CPU, request.MemoryMiB, request.TCP, request.UDP, request.GPUCount, request.DistinctInstance = 0, 0, nil, nil, 0, false
@@ -107,7 +109,18 @@ func (l *Loop) eligible(view *store.Tables, s *model.Service) ([]model.InstanceI
 			out = append(out, i.ID)
 		}
 	}
-	return out, nil
+	return out
+}
+
+// open lists the instances that take tasks.
+func open(view *store.Tables, c model.ClusterName) []model.InstanceID {
+	var out []model.InstanceID
+	for i := range view.LiveInstances(c, "") {
+		if i.Status == model.StatusActive && i.AgentConnected {
+			out = append(out, i.ID)
+		}
+	}
+	return out
 }
 
 // withoutTasksOf is the fleet as it would be without a service's own tasks: they must not
@@ -149,11 +162,7 @@ func (l *Loop) apply(tx *store.Tx, planned *model.Service, before map[model.Task
 func (l *Loop) startAll(tx *store.Tx, out rollout.Output, now time.Time) (*model.Service, []string, error) {
 	service, events, missed := out.Service, slices.Clone(out.Events), false
 	if out.Start.Count > 0 {
-		order, err := orderFor(tx, service, service.Primary().Definition, launch.ForService)
-		if err != nil {
-			return nil, nil, err
-		}
-		started, miss := l.start(tx, order, out.Start, now)
+		started, miss := l.startOf(tx, service, service.Primary().Definition, launch.ForService, out.Start, now)
 		var more []string
 		service, more = rollout.Placed(service, started, miss)
 		events, missed = append(events, more...), miss != nil
@@ -163,13 +172,10 @@ func (l *Loop) startAll(tx *store.Tx, out rollout.Output, now time.Time) (*model
 		if !ok {
 			return nil, nil, errors.New("tasks are to be started of the task set " + string(want.Set) + ", which the service has not")
 		}
-		order, err := orderFor(tx, service, set.Definition, func(s *model.Service, d *model.Definition) (*launch.Order, error) {
+		forSet := func(s *model.Service, d *model.Definition) (*launch.Order, error) {
 			return launch.ForTaskSet(s, set, d)
-		})
-		if err != nil {
-			return nil, nil, err
 		}
-		started, miss := l.start(tx, order, rollout.Start{Count: want.Count}, now)
+		started, miss := l.startOf(tx, service, set.Definition, forSet, rollout.Start{Count: want.Count}, now)
 		var more []string
 		service, more = rollout.PlacedSet(service, want.Set, started, miss)
 		events, missed = append(events, more...), missed || miss != nil
@@ -180,17 +186,31 @@ func (l *Loop) startAll(tx *store.Tx, out rollout.Output, now time.Time) (*model
 	return service, events, nil
 }
 
-// orderFor makes an order for tasks of a definition.
-func orderFor(tx *store.Tx, s *model.Service, ref model.DefinitionRef, order func(*model.Service, *model.Definition) (*launch.Order, error)) (*launch.Order, error) {
-	def, ok := tx.Definition(ref)
-	if !ok {
-		return nil, errors.New("the task definition " + ref.String() + " is not in the store")
+// startOf starts tasks of a definition. A service that no task can be made for is told so
+// and waits: it must not stand in the way of all the others.
+func (l *Loop) startOf(tx *store.Tx, s *model.Service, ref model.DefinitionRef, kind orderKind, want rollout.Start, now time.Time) ([]model.TaskID, *rollout.Miss) {
+	order, err := orderFor(tx.Tables, s, ref, kind)
+	if err != nil {
+		return nil, &rollout.Miss{Obstacle: err.Error()}
 	}
-	o, err := order(s, def)
+	return l.start(tx, order, want, now)
+}
+
+// orderKind makes an order for tasks of a part of a service.
+type orderKind func(*model.Service, *model.Definition) (*launch.Order, error)
+
+// orderFor makes an order for tasks of a definition, or says to the service's owner why
+// there can be none.
+func orderFor(t *store.Tables, s *model.Service, ref model.DefinitionRef, kind orderKind) (*launch.Order, error) {
+	def, ok := t.Definition(ref)
+	if !ok {
+		return nil, errors.New("the task definition " + ref.String() + " does not exist")
+	}
+	o, err := kind(s, def)
 	if err != nil {
 		return nil, err
 	}
-	return o, o.Locate(func(attribute string) bool { return tx.AttributeOffered(s.Cluster, attribute) })
+	return o, o.Locate(func(attribute string) bool { return t.AttributeOffered(s.Cluster, attribute) })
 }
 
 // start places tasks and makes their records, and says why one found no place.

@@ -1922,6 +1922,25 @@ func (e TaskStopCode) Known() bool {
 	return false
 }
 
+// ThresholdType is the API's enum of that name.
+type ThresholdType string
+
+// Values of ThresholdType.
+const (
+	ThresholdTypeCOUNT            ThresholdType = "COUNT"
+	ThresholdTypeBOUNDEDPERCENT   ThresholdType = "BOUNDED_PERCENT"
+	ThresholdTypeUNBOUNDEDPERCENT ThresholdType = "UNBOUNDED_PERCENT"
+)
+
+// Known tells whether e is a value of the enum.
+func (e ThresholdType) Known() bool {
+	switch e {
+	case ThresholdTypeCOUNT, ThresholdTypeBOUNDEDPERCENT, ThresholdTypeUNBOUNDEDPERCENT:
+		return true
+	}
+	return false
+}
+
 // TransportProtocol is the API's enum of that name.
 type TransportProtocol string
 

@@ -803,8 +803,10 @@ type DeploymentAlarms struct {
 
 // DeploymentCircuitBreaker is the API's shape of that name.
 type DeploymentCircuitBreaker struct {
-	Enable   bool `json:"enable"`
-	Rollback bool `json:"rollback"`
+	Enable                 bool                    `json:"enable"`
+	Rollback               bool                    `json:"rollback"`
+	ResetOnHealthyTask     *bool                   `json:"resetOnHealthyTask,omitzero"`
+	ThresholdConfiguration *ThresholdConfiguration `json:"thresholdConfiguration,omitzero"`
 }
 
 // DeploymentConfiguration is the API's shape of that name.
@@ -2596,6 +2598,12 @@ type TaskSet struct {
 type TaskVolumeConfiguration struct {
 	Name             string                             `json:"name,omitzero"`
 	ManagedEBSVolume *TaskManagedEBSVolumeConfiguration `json:"managedEBSVolume,omitzero"`
+}
+
+// ThresholdConfiguration is the API's shape of that name.
+type ThresholdConfiguration struct {
+	Type  ThresholdType `json:"type,omitzero"`
+	Value int32         `json:"value"`
 }
 
 // TimeoutConfiguration is the API's shape of that name.

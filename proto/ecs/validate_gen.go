@@ -795,6 +795,11 @@ func (x *DeploymentAlarms) check(v *Violations) {
 }
 
 func (x *DeploymentCircuitBreaker) check(v *Violations) {
+	if x.ThresholdConfiguration != nil {
+		v.push("thresholdConfiguration")
+		x.ThresholdConfiguration.check(v)
+		v.pop()
+	}
 }
 
 func (x *DeploymentConfiguration) check(v *Violations) {
@@ -2443,6 +2448,13 @@ func (x *TaskVolumeConfiguration) check(v *Violations) {
 		v.push("managedEBSVolume")
 		x.ManagedEBSVolume.check(v)
 		v.pop()
+	}
+}
+
+func (x *ThresholdConfiguration) check(v *Violations) {
+	v.required("type", x.Type != "")
+	if x.Type != "" {
+		v.oneOf("type", string(x.Type), x.Type.Known(), "COUNT, BOUNDED_PERCENT, UNBOUNDED_PERCENT")
 	}
 }
 
