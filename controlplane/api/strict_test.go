@@ -54,7 +54,22 @@ func (r *shapeRef) UnmarshalJSON(b []byte) error {
 }
 
 var loadModel = sync.OnceValue(func() *apiModel {
-	b, err := os.ReadFile("../../proto/ecs/model.json")
+	m, newer := readModel("model.json"), readModel("newer.json")
+	for name, added := range newer.Shapes {
+		have, ok := m.Shapes[name]
+		if !ok {
+			m.Shapes[name] = added
+			continue
+		}
+		for member, ref := range added.Members {
+			have.Members[member] = ref
+		}
+	}
+	return m
+})
+
+func readModel(file string) *apiModel {
+	b, err := os.ReadFile("../../proto/ecs/" + file)
 	if err != nil {
 		panic(err)
 	}
@@ -63,7 +78,7 @@ var loadModel = sync.OnceValue(func() *apiModel {
 		panic(err)
 	}
 	return m
-})
+}
 
 // check tells what is wrong with a JSON value of a shape: a member that it does
 // not have, one of the wrong type, a required one that is missing, an unknown
