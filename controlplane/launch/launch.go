@@ -40,6 +40,7 @@ type Order struct {
 	subnets         []string                 // one of these attributes is needed
 	anySubnet       *placement.Predicate     // says so, if there are several
 	PlatformVersion string                   // of the launch type FARGATE
+	Targets         []model.Target           // of each task
 
 	Strategies []placement.Strategy // none: at random
 
@@ -100,6 +101,7 @@ func forPart(s *model.Service, p part, d *model.Definition) (*Order, error) {
 
 		Network:         model.Awsvpc(p.wiring.NetworkConfiguration),
 		PlatformVersion: p.wiring.PlatformVersion,
+		Targets:         p.wiring.NewTargets(),
 	}
 	return o, o.constrain(constraints)
 }
@@ -176,6 +178,7 @@ func (o *Order) Task(id model.TaskID, instance model.InstanceID, now time.Time) 
 		Overrides:        o.Overrides,
 		Tags:             o.Tags,
 		CreatedAt:        now,
+		Targets:          o.Targets,
 		Containers:       make([]model.Container, len(shape.ContainerDefinitions)),
 	}
 	if shape.NetworkMode == ecs.NetworkModeAwsvpc {
