@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -152,9 +153,10 @@ func TestTargetGroup_NoRequestIsLostInPlannedChanges(t *testing.T) {
 	definition := s.register("web", web(s.images.Serve))
 	s.balanced("web", definition, arn, 3)
 	s.awaitStable("web")
-	if shown, err := s.longshore("target-group", "show", "web"); err != nil || strings.Count(shown, "healthy") != 3 {
-		t.Errorf("shown: %v\n%s", err, shown)
-	}
+	s.await("three healthy targets", func() bool {
+		shown, err := s.longshore("target-group", "show", "web")
+		return err == nil && strings.Count(shown, "  healthy") == 3
+	})
 	if out, err := s.longshore("target-group", "delete", "web"); err == nil || !strings.Contains(out, "ResourceInUse") {
 		t.Errorf("deleting a group in use: %v %s", err, out)
 	}
@@ -179,9 +181,11 @@ func TestTargetGroup_NoRequestIsLostInPlannedChanges(t *testing.T) {
 		update(awsecs.UpdateServiceInput{DesiredCount: aws.Int32(1)})
 		update(awsecs.UpdateServiceInput{DesiredCount: aws.Int32(2)})
 	})
-	for _, want := range []string{"registered 3 targets in (target-group " + arn + ")", "deregistered 2 targets in (target-group " + arn + ")"} {
-		if !strings.Contains(s.events("web"), want) && !strings.Contains(s.events("web"), "registered 1 targets in (target-group "+arn+")") {
-			t.Errorf("no event %q in\n%s", want, s.events("web"))
+	events := s.events("web")
+	for _, done := range []string{"registered", "deregistered"} {
+		want := regexp.MustCompile(`\(service web\) ` + done + ` [1-3] targets in \(target-group ` + regexp.QuoteMeta(arn) + `\)`)
+		if !want.MatchString(events) {
+			t.Errorf("no event %s in\n%s", want, events)
 		}
 	}
 }
