@@ -39,6 +39,7 @@ type worker struct {
 	state    lifecycle.State
 	asked    []question
 	cancels  []context.CancelFunc // of the actions under way, by unit
+	checks   checks
 	reported *agentv1.TaskState
 	held     time.Time // since when a report is held back; zero: none is
 	counted  lifecycle.Status
@@ -52,7 +53,15 @@ type inbox struct {
 	refreshed bool
 	listed    []runtime.Container // if refreshed
 	done      []outcome
+	checks    *[]*agentv1.TargetCheck // if they are to be others than before
+	found     []finding
 	asked     []question
+}
+
+// finding is what a check of a target has found.
+type finding struct {
+	key   targetKey
+	state *agentv1.TargetState
 }
 
 type outcome struct {
@@ -99,6 +108,16 @@ func (w *worker) wish(change func(*lifecycle.Task)) {
 	w.tell(func(in *inbox) { in.wishes = append(in.wishes, change) })
 }
 
+// check says how the task's targets are to be checked.
+func (w *worker) check(wanted []*agentv1.TargetCheck) {
+	w.tell(func(in *inbox) { in.checks = &wanted })
+}
+
+// found takes what a check of a target has found.
+func (w *worker) found(key targetKey, state *agentv1.TargetState) {
+	w.tell(func(in *inbox) { in.found = append(in.found, finding{key, state}) })
+}
+
 // abandon says that the control plane has done with the task.
 func (w *worker) abandon() { w.tell(func(in *inbox) { in.abandoned = true }) }
 
@@ -129,9 +148,15 @@ func (w *worker) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		w.takeIn(time.Now())
+		recheck := w.takeIn(time.Now())
 		plan := lifecycle.Next(w.task, w.state, time.Now())
 		w.state.Commit(plan)
+		if w.state.Status >= lifecycle.Stopping && len(w.checks.wanted) > 0 {
+			w.checks.wanted, recheck = nil, true
+		}
+		if recheck {
+			w.checks.follow(ctx, &actions, w.found)
+		}
 		for _, a := range plan.Actions {
 			w.begin(ctx, &actions, a)
 		}
@@ -152,8 +177,9 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// takeIn empties the inbox into what is wanted and what is known.
-func (w *worker) takeIn(now time.Time) {
+// takeIn empties the inbox into what is wanted and what is known, and tells whether
+// other checks than before are wanted.
+func (w *worker) takeIn(now time.Time) (recheck bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	in := &w.inbox
@@ -182,8 +208,15 @@ func (w *worker) takeIn(now time.Time) {
 			in.noticed[unit] = false
 		}
 	}
+	for _, f := range in.found {
+		w.checks.take(f.key, f.state)
+	}
+	if recheck = in.checks != nil; recheck {
+		w.checks.wanted = *in.checks
+	}
 	w.asked = append(w.asked, in.asked...)
 	w.inbox = inbox{noticed: in.noticed}
+	return recheck
 }
 
 // begin starts an action; its outcome comes back through the inbox.
@@ -251,6 +284,7 @@ func (w *worker) report(now time.Time) {
 		return
 	}
 	state := lifecycle.Report(w.task, w.state)
+	state.Targets = w.checks.states()
 	if w.reported != nil && proto.Equal(state, w.reported) {
 		return
 	}

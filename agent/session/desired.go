@@ -27,6 +27,7 @@ type Task struct {
 	Stop        bool              // desired status STOPPED
 	KnownStatus string            // what the control plane has been told
 	StopReason  string
+	Checks      []*agentv1.TargetCheck
 	Subnets     []string                      // of a task in awsvpc mode
 	Assigned    map[string]lifecycle.Assigned // by container: what the control plane chose for it
 	LaunchType  string
@@ -76,6 +77,7 @@ func (d *decoder) task(t *agentv1.Task) Task {
 		KnownStatus: t.KnownStatus,
 		StopReason:  t.StopReason,
 		Subnets:     t.Subnets,
+		Checks:      t.Checks,
 		LaunchType:  t.LaunchType,
 
 		ContainerARNs: t.ContainerArns,

@@ -32,6 +32,16 @@ func balancers(groups ...string) []types.LoadBalancer {
 	return out
 }
 
+// targetGroups makes the groups that balancers names.
+func (f *fixture) targetGroups(targetType string, groups ...string) {
+	f.t.Helper()
+	f.update(func(tx *store.Tx) {
+		for _, g := range groups {
+			tx.PutTargetGroup(&model.TargetGroup{Name: g, ARN: owner.TargetGroupARN(g, "0123456789abcdef"), Protocol: "HTTP", TargetType: targetType})
+		}
+	})
+}
+
 func registries(id, container string, port int32) []types.ServiceRegistry {
 	arn := "arn:aws:servicediscovery:us-east-1:123456789012:service/" + id
 	return []types.ServiceRegistry{{RegistryArn: &arn, ContainerName: &container, ContainerPort: &port}}
@@ -203,8 +213,11 @@ func TestUpdateService_RewiresWithANewDeployment(t *testing.T) {
 	if s := update("a grace period", 0, awsecs.UpdateServiceInput{HealthCheckGracePeriodSeconds: aws.Int32(7)}); *s.HealthCheckGracePeriodSeconds != 7 {
 		t.Errorf("got %+v", s)
 	}
+	f.targetGroups(model.TargetTypeIP, "ip")
 	for name, in := range map[string]*awsecs.UpdateServiceInput{
 		"a definition without the port": {TaskDefinition: aws.String("web:2")},
+		"a target group of addresses":   {LoadBalancers: balancers("ip")},
+		"a group that is not there":     {LoadBalancers: balancers("unknown")},
 		"a definition with a network":   {TaskDefinition: aws.String("vpc")},
 		"a network without awsvpc":      {NetworkConfiguration: network("subnet-1")},
 		"a container that is not there": {ServiceRegistries: registries("srv-1", "x", 80)},
@@ -213,7 +226,8 @@ func TestUpdateService_RewiresWithANewDeployment(t *testing.T) {
 		_, err := f.UpdateService(f.ctx, in)
 		t.Run(name, func(t *testing.T) { wantError(t, err, "InvalidParameterException", "") })
 	}
-	s := update("awsvpc", 1, awsecs.UpdateServiceInput{TaskDefinition: aws.String("vpc"), NetworkConfiguration: network("subnet-1")})
+	f.targetGroups(model.TargetTypeIP, "own")
+	s := update("awsvpc", 1, awsecs.UpdateServiceInput{TaskDefinition: aws.String("vpc"), NetworkConfiguration: network("subnet-1"), LoadBalancers: balancers("own")})
 	if s.NetworkConfiguration == nil || s.Deployments[0].NetworkConfiguration == nil || s.Deployments[1].NetworkConfiguration != nil {
 		t.Errorf("got %+v", s)
 	}

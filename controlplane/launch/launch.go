@@ -43,6 +43,7 @@ type Order struct {
 	subnets         []string                 // one of these attributes is needed
 	anySubnet       *placement.Predicate     // says so, if there are several
 	PlatformVersion string                   // of the launch type FARGATE
+	Targets         []model.Target           // of each task
 
 	Strategies []placement.Strategy // none: at random
 
@@ -105,6 +106,7 @@ func forPart(s *model.Service, p part, d *model.Definition) (*Order, error) {
 
 		Network:         model.Awsvpc(p.wiring.NetworkConfiguration),
 		PlatformVersion: p.wiring.PlatformVersion,
+		Targets:         p.wiring.NewTargets(),
 	}
 	return o, o.constrain(constraints)
 }
@@ -182,6 +184,7 @@ func (o *Order) Task(id model.TaskID, place placement.Assignment, now time.Time)
 		Overrides:        o.Overrides,
 		Tags:             o.Tags,
 		CreatedAt:        now,
+		Targets:          o.Targets,
 		Containers:       make([]model.Container, len(shape.ContainerDefinitions)),
 	}
 	if shape.NetworkMode == ecs.NetworkModeAwsvpc {

@@ -20,6 +20,7 @@ type TaskReport struct {
 	StartedAt          time.Time // zero: it has not run
 	ExecutionStoppedAt time.Time
 	Interface          InterfaceReport // of a task in awsvpc mode
+	Targets            []TargetReport
 }
 
 // ContainerReport is what an agent says of a container: SubmitContainerStateChange.
@@ -55,6 +56,10 @@ func (t *Task) Reported(r TaskReport, now time.Time) (*Task, bool) {
 	if next.Attach(r.attachmentStatus(), r.Interface) {
 		changed = true
 	}
+	if next.reportTargets(r.Targets) {
+		changed = true
+	}
+	r.Status = next.registering(r.Status)
 	if r.HealthStatus != "" && r.HealthStatus != next.HealthStatus {
 		next.HealthStatus, changed = r.HealthStatus, true
 	}
@@ -75,6 +80,10 @@ func (t *Task) Reported(r TaskReport, now time.Time) (*Task, bool) {
 // advance moves the task to the status of the report, which is a later one.
 func (t *Task) advance(r TaskReport, now time.Time) {
 	t.LastStatus = r.Status
+	if r.Status == TaskActivating && len(t.Targets) > 0 {
+		t.RegisteredAt = now
+		return
+	}
 	if t.StartedAt.IsZero() && (r.Status == TaskRunning || !r.StartedAt.IsZero()) {
 		t.StartedAt = t.started(r, now)
 	}

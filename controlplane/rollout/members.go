@@ -32,9 +32,6 @@ type member struct {
 	shielded bool // protected from scaling and deployments, and from nothing else
 	// undecided: its health checks have not said anything, and may never do.
 	undecided bool
-	// target is what a load balancer finds wrong with an unhealthy one; nil if it is
-	// its own health checks.
-	target *Target
 }
 
 // live tells whether a member is to go on for all that is known.
@@ -61,32 +58,13 @@ func (p *planner) look(t *model.Task) member {
 		return m
 	}
 	m.standing = p.standing(t)
-	if m.standing >= unproven && p.Target != nil {
-		p.lookAsTarget(&m)
-	}
-	m.undecided = m.standing == unproven && p.hasHealthCheck(t.Definition) && t.HealthStatus != ecs.HealthStatusUNHEALTHY
+	m.undecided = m.standing == unproven && failing(t) == nil && t.HealthStatus != ecs.HealthStatusUNHEALTHY &&
+		(p.hasHealthCheck(t.Definition) || len(t.Targets) > 0)
 	if t.Protected(p.Now) && !m.draining && !p.closing() {
 		m.shielded = true
 		p.wakeAt(t.ProtectedUntil)
 	}
 	return m
-}
-
-// lookAsTarget lets load balancers have their say about a RUNNING task.
-func (p *planner) lookAsTarget(m *member) {
-	target, is := p.Target(m.task)
-	if !is || target.Health == TargetHealthy {
-		return
-	}
-	m.standing = unproven
-	if target.Health == TargetInitial {
-		return
-	}
-	if end := m.task.StartedAt.Add(p.grace()); p.Now.Before(end) {
-		p.wakeAt(end)
-		return
-	}
-	m.standing, m.target = unhealthy, &target
 }
 
 // host is what a plan must know of an instance.
@@ -137,17 +115,16 @@ func (p *planner) standing(t *model.Task) standing {
 		return leaving
 	case t.LastStatus.Starting():
 		return pending
-	case t.HealthStatus == ecs.HealthStatusUNHEALTHY:
+	case t.HealthStatus == ecs.HealthStatusUNHEALTHY || failing(t) != nil:
 		if end := t.StartedAt.Add(p.grace()); p.Now.Before(end) {
 			p.wakeAt(end)
 			return unproven
 		}
 		return unhealthy
-	case p.hasHealthCheck(t.Definition):
-		if t.HealthStatus == ecs.HealthStatusHEALTHY {
-			return healthy
-		}
+	case p.hasHealthCheck(t.Definition) && t.HealthStatus != ecs.HealthStatusHEALTHY, !passing(t):
 		return unproven
+	case p.hasHealthCheck(t.Definition), len(t.Targets) > 0:
+		return healthy
 	}
 	if end := t.StartedAt.Add(p.Settings.HealthyAfter); p.Now.Before(end) {
 		p.wakeAt(end)

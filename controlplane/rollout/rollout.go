@@ -54,36 +54,15 @@ type Input struct {
 	// HealthChecked tells whether an essential container of a definition has a
 	// health check.
 	HealthChecked func(model.DefinitionRef) bool
-	// Target tells how a RUNNING task does as a target of load balancers; false if it is
-	// none. May be nil: no task is.
-	Target func(*model.Task) (Target, bool)
 	// Eligible are, for a DAEMON service, the ACTIVE and connected instances that
 	// meet its constraints.
 	Eligible []model.InstanceID
+	// Drain is how long the targets of a group are drained.
+	Drain func(model.TargetGroupARN) time.Duration
 	// NextDeployment is a fresh id, for the case that a deployment is rolled back.
 	NextDeployment model.DeploymentID
 	Settings       Settings
 }
-
-// Target is a task as a target of load balancers: as the least healthy of those that it is.
-type Target struct {
-	Health TargetHealth
-	// Of an UNHEALTHY one: where, and why. They go into the service's event.
-	Group  string // name of the target group
-	Port   int32
-	Reason string
-}
-
-// TargetHealth is the health of a target.
-type TargetHealth int
-
-// A task counts as healthy only when its target is TargetHealthy. TargetUnhealthy makes it be
-// replaced, once healthCheckGracePeriodSeconds have passed since it started.
-const (
-	TargetInitial TargetHealth = iota // not yet known
-	TargetHealthy
-	TargetUnhealthy
-)
 
 // Output is what to do. Applied or not, the same input gives it again.
 type Output struct {
@@ -91,7 +70,8 @@ type Output struct {
 	// about it changed.
 	Service *model.Service
 	// Tasks are the records to store: tasks to stop (DesiredStatus STOPPED, with
-	// code and reason, Version counted up), and notes that only the next plan
+	// code and reason, Version counted up), tasks that come into their target groups
+	// or leave them, and notes that only the next plan
 	// reads (OutcomeCounted, Lost).
 	Tasks []*model.Task
 	// Start says how many tasks to start.
@@ -135,6 +115,7 @@ func Plan(in Input) Output {
 	p.stopSurplus()
 	p.reportStops()
 	p.markLost()
+	p.directTraffic()
 	p.start()
 	p.reportBlocked()
 	p.conclude()
@@ -158,6 +139,7 @@ type planner struct {
 	spread  spread
 	begin   Start
 	events  []string
+	gone    map[model.TargetGroupARN]int // targets that left with their tasks, by group
 	wake    time.Time
 }
 

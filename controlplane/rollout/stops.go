@@ -34,8 +34,8 @@ func (p *planner) stopUnhealthy() {
 			continue
 		}
 		reason, event := reasonUnhealthy, failedHealthChecks(p.svc.Name, m.task.ID)
-		if m.target != nil {
-			reason, event = unhealthyTarget(*m.target), failedAsTarget(p.svc.Name, m.task.ID, *m.target)
+		if target := failing(m.task); target != nil {
+			reason, event = reasonFailedTarget(target.Group), unhealthyTarget(p.svc.Name, target)
 		}
 		if !p.stop(m, reason) {
 			return

@@ -145,8 +145,11 @@ func comeTrue(tx *store.Tx, in rollout.Input, now time.Time) bool {
 			continue
 		}
 		report := model.TaskReport{Status: model.TaskRunning}
-		if t.DesiredStatus == model.TaskStopped {
+		switch {
+		case t.MayStop():
 			report.Status = model.TaskStopped
+		case t.InTraffic():
+			report.Targets = passed(t.Targets)
 		}
 		next, changes := t.Reported(report, now)
 		if next.LastStatus == model.TaskRunning && in.HealthChecked(t.Definition) && next.HealthStatus == ecs.HealthStatusUNKNOWN {
@@ -160,4 +163,13 @@ func comeTrue(tx *store.Tx, in rollout.Input, now time.Time) bool {
 		}
 	}
 	return changed
+}
+
+// passed is the report that all targets of a task pass their checks.
+func passed(targets []model.Target) []model.TargetReport {
+	out := make([]model.TargetReport, len(targets))
+	for i, t := range targets {
+		out[i] = model.TargetReport{Group: t.Group, Container: t.Container, ContainerPort: t.ContainerPort, Health: model.TargetHealthy}
+	}
+	return out
 }

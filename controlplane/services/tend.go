@@ -70,6 +70,7 @@ func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) rollou
 		Service:        s,
 		Tasks:          slices.Collect(view.OpenTasksOfService(s.Key())),
 		Instance:       func(id model.InstanceID) (*model.Instance, bool) { return view.Instance(s.Cluster, id) },
+		Drain:          func(arn model.TargetGroupARN) time.Duration { return drainOf(view, arn) },
 		HealthChecked:  func(ref model.DefinitionRef) bool { return healthChecked(view, ref) },
 		NextDeployment: model.NewDeploymentID(),
 		Settings:       l.cfg.Settings,
@@ -78,6 +79,15 @@ func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) rollou
 		in.Eligible = l.eligible(view, s)
 	}
 	return in
+}
+
+// drainOf is how long the targets of a group are drained; one that was deleted has none.
+func drainOf(view *store.Tables, arn model.TargetGroupARN) time.Duration {
+	g, ok := view.TargetGroupByARN(arn)
+	if !ok {
+		return 0
+	}
+	return time.Duration(g.DeregistrationDelay) * time.Second
 }
 
 func healthChecked(view *store.Tables, ref model.DefinitionRef) bool {

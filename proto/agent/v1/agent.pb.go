@@ -1247,6 +1247,7 @@ type Task struct {
 	Subnets       []string               `protobuf:"bytes,10,rep,name=subnets,proto3" json:"subnets,omitempty"`                         // of a task in awsvpc mode: the first that the host offers becomes the task's
 	Assignments   []*Assignment          `protobuf:"bytes,11,rep,name=assignments,proto3" json:"assignments,omitempty"`                 // of containers that have been assigned something
 	LaunchType    string                 `protobuf:"bytes,12,opt,name=launch_type,json=launchType,proto3" json:"launch_type,omitempty"` // EC2, FARGATE or EXTERNAL
+	Checks        []*TargetCheck         `protobuf:"bytes,13,rep,name=checks,proto3" json:"checks,omitempty"`                           // of a task that is in target groups
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1365,6 +1366,247 @@ func (x *Task) GetLaunchType() string {
 	return ""
 }
 
+func (x *Task) GetChecks() []*TargetCheck {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+// TargetCheck is how the agent checks one of a task's places in target groups.
+type TargetCheck struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Group          string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"` // ARN; with the container and its port it names the target
+	Container      string                 `protobuf:"bytes,2,opt,name=container,proto3" json:"container,omitempty"`
+	ContainerPort  uint32                 `protobuf:"varint,3,opt,name=container_port,json=containerPort,proto3" json:"container_port,omitempty"`
+	Address        string                 `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"` // of the target, an IP address or a name
+	Port           uint32                 `protobuf:"varint,5,opt,name=port,proto3" json:"port,omitempty"`
+	Protocol       string                 `protobuf:"bytes,6,opt,name=protocol,proto3" json:"protocol,omitempty"` // HTTP, HTTPS, TCP, GRPC
+	Path           string                 `protobuf:"bytes,7,opt,name=path,proto3" json:"path,omitempty"`
+	IntervalMs     uint32                 `protobuf:"varint,8,opt,name=interval_ms,json=intervalMs,proto3" json:"interval_ms,omitempty"`
+	TimeoutMs      uint32                 `protobuf:"varint,9,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	HealthyAfter   uint32                 `protobuf:"varint,10,opt,name=healthy_after,json=healthyAfter,proto3" json:"healthy_after,omitempty"`       // successes in a row, of one that is unhealthy
+	UnhealthyAfter uint32                 `protobuf:"varint,11,opt,name=unhealthy_after,json=unhealthyAfter,proto3" json:"unhealthy_after,omitempty"` // failures in a row
+	Matcher        string                 `protobuf:"bytes,12,opt,name=matcher,proto3" json:"matcher,omitempty"`                                      // codes that are successes: 200,300-399
+	Health         string                 `protobuf:"bytes,13,opt,name=health,proto3" json:"health,omitempty"`                                        // what the control plane knows; empty: nothing yet
+	Tls            bool                   `protobuf:"varint,14,opt,name=tls,proto3" json:"tls,omitempty"`                                             // of GRPC
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *TargetCheck) Reset() {
+	*x = TargetCheck{}
+	mi := &file_agent_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TargetCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TargetCheck) ProtoMessage() {}
+
+func (x *TargetCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TargetCheck.ProtoReflect.Descriptor instead.
+func (*TargetCheck) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *TargetCheck) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *TargetCheck) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
+func (x *TargetCheck) GetContainerPort() uint32 {
+	if x != nil {
+		return x.ContainerPort
+	}
+	return 0
+}
+
+func (x *TargetCheck) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *TargetCheck) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *TargetCheck) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
+}
+
+func (x *TargetCheck) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *TargetCheck) GetIntervalMs() uint32 {
+	if x != nil {
+		return x.IntervalMs
+	}
+	return 0
+}
+
+func (x *TargetCheck) GetTimeoutMs() uint32 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+func (x *TargetCheck) GetHealthyAfter() uint32 {
+	if x != nil {
+		return x.HealthyAfter
+	}
+	return 0
+}
+
+func (x *TargetCheck) GetUnhealthyAfter() uint32 {
+	if x != nil {
+		return x.UnhealthyAfter
+	}
+	return 0
+}
+
+func (x *TargetCheck) GetMatcher() string {
+	if x != nil {
+		return x.Matcher
+	}
+	return ""
+}
+
+func (x *TargetCheck) GetHealth() string {
+	if x != nil {
+		return x.Health
+	}
+	return ""
+}
+
+func (x *TargetCheck) GetTls() bool {
+	if x != nil {
+		return x.Tls
+	}
+	return false
+}
+
+// TargetState is what the checks of a target say.
+type TargetState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	Container     string                 `protobuf:"bytes,2,opt,name=container,proto3" json:"container,omitempty"`
+	ContainerPort uint32                 `protobuf:"varint,3,opt,name=container_port,json=containerPort,proto3" json:"container_port,omitempty"`
+	Health        string                 `protobuf:"bytes,4,opt,name=health,proto3" json:"health,omitempty"` // healthy or unhealthy
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"` // of unhealthy: Target.Timeout, …
+	Description   string                 `protobuf:"bytes,6,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TargetState) Reset() {
+	*x = TargetState{}
+	mi := &file_agent_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TargetState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TargetState) ProtoMessage() {}
+
+func (x *TargetState) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
+func (*TargetState) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *TargetState) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *TargetState) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
+func (x *TargetState) GetContainerPort() uint32 {
+	if x != nil {
+		return x.ContainerPort
+	}
+	return 0
+}
+
+func (x *TargetState) GetHealth() string {
+	if x != nil {
+		return x.Health
+	}
+	return ""
+}
+
+func (x *TargetState) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *TargetState) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
 // Assignment is what the control plane has chosen for one container of a task.
 type Assignment struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1377,7 +1619,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_agent_proto_msgTypes[22]
+	mi := &file_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +1631,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[22]
+	mi := &file_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +1644,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{22}
+	return file_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Assignment) GetContainer() string {
@@ -1438,7 +1680,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_agent_proto_msgTypes[23]
+	mi := &file_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1450,7 +1692,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[23]
+	mi := &file_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1463,7 +1705,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{23}
+	return file_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Report) GetSequence() uint64 {
@@ -1493,13 +1735,14 @@ type TaskState struct {
 	ExecutionStoppedAt int64                  `protobuf:"varint,9,opt,name=execution_stopped_at,json=executionStoppedAt,proto3" json:"execution_stopped_at,omitempty"`
 	HealthStatus       string                 `protobuf:"bytes,10,opt,name=health_status,json=healthStatus,proto3" json:"health_status,omitempty"`             // HEALTHY, UNHEALTHY or UNKNOWN
 	NetworkInterface   *NetworkInterface      `protobuf:"bytes,11,opt,name=network_interface,json=networkInterface,proto3" json:"network_interface,omitempty"` // of a task in awsvpc mode, once it has one
+	Targets            []*TargetState         `protobuf:"bytes,12,rep,name=targets,proto3" json:"targets,omitempty"`                                           // those that are known
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
 
 func (x *TaskState) Reset() {
 	*x = TaskState{}
-	mi := &file_agent_proto_msgTypes[24]
+	mi := &file_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1754,7 @@ func (x *TaskState) String() string {
 func (*TaskState) ProtoMessage() {}
 
 func (x *TaskState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[24]
+	mi := &file_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1767,7 @@ func (x *TaskState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskState.ProtoReflect.Descriptor instead.
 func (*TaskState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{24}
+	return file_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TaskState) GetArn() string {
@@ -1604,6 +1847,13 @@ func (x *TaskState) GetNetworkInterface() *NetworkInterface {
 	return nil
 }
 
+func (x *TaskState) GetTargets() []*TargetState {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
 // NetworkInterface is the interface that a task has to itself.
 type NetworkInterface struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1616,7 +1866,7 @@ type NetworkInterface struct {
 
 func (x *NetworkInterface) Reset() {
 	*x = NetworkInterface{}
-	mi := &file_agent_proto_msgTypes[25]
+	mi := &file_agent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1628,7 +1878,7 @@ func (x *NetworkInterface) String() string {
 func (*NetworkInterface) ProtoMessage() {}
 
 func (x *NetworkInterface) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[25]
+	mi := &file_agent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1641,7 +1891,7 @@ func (x *NetworkInterface) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkInterface.ProtoReflect.Descriptor instead.
 func (*NetworkInterface) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{25}
+	return file_agent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *NetworkInterface) GetSubnet() string {
@@ -1681,7 +1931,7 @@ type ContainerState struct {
 
 func (x *ContainerState) Reset() {
 	*x = ContainerState{}
-	mi := &file_agent_proto_msgTypes[26]
+	mi := &file_agent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1693,7 +1943,7 @@ func (x *ContainerState) String() string {
 func (*ContainerState) ProtoMessage() {}
 
 func (x *ContainerState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[26]
+	mi := &file_agent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1706,7 +1956,7 @@ func (x *ContainerState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerState.ProtoReflect.Descriptor instead.
 func (*ContainerState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{26}
+	return file_agent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ContainerState) GetName() string {
@@ -1779,7 +2029,7 @@ type NetworkBinding struct {
 
 func (x *NetworkBinding) Reset() {
 	*x = NetworkBinding{}
-	mi := &file_agent_proto_msgTypes[27]
+	mi := &file_agent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +2041,7 @@ func (x *NetworkBinding) String() string {
 func (*NetworkBinding) ProtoMessage() {}
 
 func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[27]
+	mi := &file_agent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +2054,7 @@ func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkBinding.ProtoReflect.Descriptor instead.
 func (*NetworkBinding) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{27}
+	return file_agent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *NetworkBinding) GetBindIp() string {
@@ -1859,7 +2109,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_agent_proto_msgTypes[28]
+	mi := &file_agent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +2121,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[28]
+	mi := &file_agent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +2134,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{28}
+	return file_agent_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Ack) GetSequence() uint64 {
@@ -1979,7 +2229,7 @@ const file_agent_proto_rawDesc = "" +
 	"\n" +
 	"Definition\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x12\n" +
-	"\x04json\x18\x02 \x01(\fR\x04json\"\x95\x03\n" +
+	"\x04json\x18\x02 \x01(\fR\x04json\"\xce\x03\n" +
 	"\x04Task\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x18\n" +
 	"\acluster\x18\x02 \x01(\tR\acluster\x12\x1e\n" +
@@ -1997,7 +2247,33 @@ const file_agent_proto_rawDesc = "" +
 	" \x03(\tR\asubnets\x12@\n" +
 	"\vassignments\x18\v \x03(\v2\x1e.longshore.agent.v1.AssignmentR\vassignments\x12\x1f\n" +
 	"\vlaunch_type\x18\f \x01(\tR\n" +
-	"launchType\"f\n" +
+	"launchType\x127\n" +
+	"\x06checks\x18\r \x03(\v2\x1f.longshore.agent.v1.TargetCheckR\x06checks\"\x98\x03\n" +
+	"\vTargetCheck\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1c\n" +
+	"\tcontainer\x18\x02 \x01(\tR\tcontainer\x12%\n" +
+	"\x0econtainer_port\x18\x03 \x01(\rR\rcontainerPort\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\x12\x12\n" +
+	"\x04port\x18\x05 \x01(\rR\x04port\x12\x1a\n" +
+	"\bprotocol\x18\x06 \x01(\tR\bprotocol\x12\x12\n" +
+	"\x04path\x18\a \x01(\tR\x04path\x12\x1f\n" +
+	"\vinterval_ms\x18\b \x01(\rR\n" +
+	"intervalMs\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\t \x01(\rR\ttimeoutMs\x12#\n" +
+	"\rhealthy_after\x18\n" +
+	" \x01(\rR\fhealthyAfter\x12'\n" +
+	"\x0funhealthy_after\x18\v \x01(\rR\x0eunhealthyAfter\x12\x18\n" +
+	"\amatcher\x18\f \x01(\tR\amatcher\x12\x16\n" +
+	"\x06health\x18\r \x01(\tR\x06health\x12\x10\n" +
+	"\x03tls\x18\x0e \x01(\bR\x03tls\"\xba\x01\n" +
+	"\vTargetState\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1c\n" +
+	"\tcontainer\x18\x02 \x01(\tR\tcontainer\x12%\n" +
+	"\x0econtainer_port\x18\x03 \x01(\rR\rcontainerPort\x12\x16\n" +
+	"\x06health\x18\x04 \x01(\tR\x06health\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12 \n" +
+	"\vdescription\x18\x06 \x01(\tR\vdescription\"f\n" +
 	"\n" +
 	"Assignment\x12\x1c\n" +
 	"\tcontainer\x18\x01 \x01(\tR\tcontainer\x12\x17\n" +
@@ -2005,7 +2281,7 @@ const file_agent_proto_rawDesc = "" +
 	"\fimage_digest\x18\x03 \x01(\tR\vimageDigest\"Y\n" +
 	"\x06Report\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x123\n" +
-	"\x05tasks\x18\x02 \x03(\v2\x1d.longshore.agent.v1.TaskStateR\x05tasks\"\xc7\x03\n" +
+	"\x05tasks\x18\x02 \x03(\v2\x1d.longshore.agent.v1.TaskStateR\x05tasks\"\x82\x04\n" +
 	"\tTaskState\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\tR\x06status\x12\x1b\n" +
@@ -2021,7 +2297,8 @@ const file_agent_proto_rawDesc = "" +
 	"\x14execution_stopped_at\x18\t \x01(\x03R\x12executionStoppedAt\x12#\n" +
 	"\rhealth_status\x18\n" +
 	" \x01(\tR\fhealthStatus\x12Q\n" +
-	"\x11network_interface\x18\v \x01(\v2$.longshore.agent.v1.NetworkInterfaceR\x10networkInterface\"n\n" +
+	"\x11network_interface\x18\v \x01(\v2$.longshore.agent.v1.NetworkInterfaceR\x10networkInterface\x129\n" +
+	"\atargets\x18\f \x03(\v2\x1f.longshore.agent.v1.TargetStateR\atargets\"n\n" +
 	"\x10NetworkInterface\x12\x16\n" +
 	"\x06subnet\x18\x01 \x01(\tR\x06subnet\x12\x1f\n" +
 	"\vmac_address\x18\x02 \x01(\tR\n" +
@@ -2068,7 +2345,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_agent_proto_goTypes = []any{
 	(*ResolveSecretsRequest)(nil),             // 0: longshore.agent.v1.ResolveSecretsRequest
 	(*ResolveSecretsResponse)(nil),            // 1: longshore.agent.v1.ResolveSecretsResponse
@@ -2092,55 +2369,59 @@ var file_agent_proto_goTypes = []any{
 	(*Desired)(nil),                           // 19: longshore.agent.v1.Desired
 	(*Definition)(nil),                        // 20: longshore.agent.v1.Definition
 	(*Task)(nil),                              // 21: longshore.agent.v1.Task
-	(*Assignment)(nil),                        // 22: longshore.agent.v1.Assignment
-	(*Report)(nil),                            // 23: longshore.agent.v1.Report
-	(*TaskState)(nil),                         // 24: longshore.agent.v1.TaskState
-	(*NetworkInterface)(nil),                  // 25: longshore.agent.v1.NetworkInterface
-	(*ContainerState)(nil),                    // 26: longshore.agent.v1.ContainerState
-	(*NetworkBinding)(nil),                    // 27: longshore.agent.v1.NetworkBinding
-	(*Ack)(nil),                               // 28: longshore.agent.v1.Ack
-	nil,                                       // 29: longshore.agent.v1.ContainerSecrets.EnvironmentEntry
-	nil,                                       // 30: longshore.agent.v1.ContainerSecrets.LogOptionsEntry
+	(*TargetCheck)(nil),                       // 22: longshore.agent.v1.TargetCheck
+	(*TargetState)(nil),                       // 23: longshore.agent.v1.TargetState
+	(*Assignment)(nil),                        // 24: longshore.agent.v1.Assignment
+	(*Report)(nil),                            // 25: longshore.agent.v1.Report
+	(*TaskState)(nil),                         // 26: longshore.agent.v1.TaskState
+	(*NetworkInterface)(nil),                  // 27: longshore.agent.v1.NetworkInterface
+	(*ContainerState)(nil),                    // 28: longshore.agent.v1.ContainerState
+	(*NetworkBinding)(nil),                    // 29: longshore.agent.v1.NetworkBinding
+	(*Ack)(nil),                               // 30: longshore.agent.v1.Ack
+	nil,                                       // 31: longshore.agent.v1.ContainerSecrets.EnvironmentEntry
+	nil,                                       // 32: longshore.agent.v1.ContainerSecrets.LogOptionsEntry
 }
 var file_agent_proto_depIdxs = []int32{
 	2,  // 0: longshore.agent.v1.ResolveSecretsResponse.containers:type_name -> longshore.agent.v1.ContainerSecrets
-	29, // 1: longshore.agent.v1.ContainerSecrets.environment:type_name -> longshore.agent.v1.ContainerSecrets.EnvironmentEntry
-	30, // 2: longshore.agent.v1.ContainerSecrets.log_options:type_name -> longshore.agent.v1.ContainerSecrets.LogOptionsEntry
+	31, // 1: longshore.agent.v1.ContainerSecrets.environment:type_name -> longshore.agent.v1.ContainerSecrets.EnvironmentEntry
+	32, // 2: longshore.agent.v1.ContainerSecrets.log_options:type_name -> longshore.agent.v1.ContainerSecrets.LogOptionsEntry
 	3,  // 3: longshore.agent.v1.ContainerSecrets.registry:type_name -> longshore.agent.v1.RegistryCredentials
 	10, // 4: longshore.agent.v1.TaskProtectionRequest.update:type_name -> longshore.agent.v1.ProtectionUpdate
 	14, // 5: longshore.agent.v1.TaskTagsResponse.task:type_name -> longshore.agent.v1.Tag
 	14, // 6: longshore.agent.v1.TaskTagsResponse.container_instance:type_name -> longshore.agent.v1.Tag
 	17, // 7: longshore.agent.v1.AgentMessage.hello:type_name -> longshore.agent.v1.Hello
-	23, // 8: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
+	25, // 8: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
 	18, // 9: longshore.agent.v1.AgentMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
 	19, // 10: longshore.agent.v1.ControlMessage.desired:type_name -> longshore.agent.v1.Desired
-	28, // 11: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
+	30, // 11: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
 	18, // 12: longshore.agent.v1.ControlMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
 	4,  // 13: longshore.agent.v1.ControlMessage.welcome:type_name -> longshore.agent.v1.Welcome
 	20, // 14: longshore.agent.v1.Desired.definitions:type_name -> longshore.agent.v1.Definition
 	21, // 15: longshore.agent.v1.Desired.tasks:type_name -> longshore.agent.v1.Task
-	22, // 16: longshore.agent.v1.Task.assignments:type_name -> longshore.agent.v1.Assignment
-	24, // 17: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
-	26, // 18: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
-	25, // 19: longshore.agent.v1.TaskState.network_interface:type_name -> longshore.agent.v1.NetworkInterface
-	27, // 20: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
-	5,  // 21: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
-	7,  // 22: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
-	15, // 23: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
-	0,  // 24: longshore.agent.v1.AgentService.ResolveSecrets:input_type -> longshore.agent.v1.ResolveSecretsRequest
-	9,  // 25: longshore.agent.v1.AgentService.TaskProtection:input_type -> longshore.agent.v1.TaskProtectionRequest
-	12, // 26: longshore.agent.v1.AgentService.TaskTags:input_type -> longshore.agent.v1.TaskTagsRequest
-	6,  // 27: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
-	8,  // 28: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
-	16, // 29: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
-	1,  // 30: longshore.agent.v1.AgentService.ResolveSecrets:output_type -> longshore.agent.v1.ResolveSecretsResponse
-	11, // 31: longshore.agent.v1.AgentService.TaskProtection:output_type -> longshore.agent.v1.TaskProtectionResponse
-	13, // 32: longshore.agent.v1.AgentService.TaskTags:output_type -> longshore.agent.v1.TaskTagsResponse
-	27, // [27:33] is the sub-list for method output_type
-	21, // [21:27] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	24, // 16: longshore.agent.v1.Task.assignments:type_name -> longshore.agent.v1.Assignment
+	22, // 17: longshore.agent.v1.Task.checks:type_name -> longshore.agent.v1.TargetCheck
+	26, // 18: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
+	28, // 19: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
+	27, // 20: longshore.agent.v1.TaskState.network_interface:type_name -> longshore.agent.v1.NetworkInterface
+	23, // 21: longshore.agent.v1.TaskState.targets:type_name -> longshore.agent.v1.TargetState
+	29, // 22: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
+	5,  // 23: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
+	7,  // 24: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
+	15, // 25: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
+	0,  // 26: longshore.agent.v1.AgentService.ResolveSecrets:input_type -> longshore.agent.v1.ResolveSecretsRequest
+	9,  // 27: longshore.agent.v1.AgentService.TaskProtection:input_type -> longshore.agent.v1.TaskProtectionRequest
+	12, // 28: longshore.agent.v1.AgentService.TaskTags:input_type -> longshore.agent.v1.TaskTagsRequest
+	6,  // 29: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
+	8,  // 30: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
+	16, // 31: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
+	1,  // 32: longshore.agent.v1.AgentService.ResolveSecrets:output_type -> longshore.agent.v1.ResolveSecretsResponse
+	11, // 33: longshore.agent.v1.AgentService.TaskProtection:output_type -> longshore.agent.v1.TaskProtectionResponse
+	13, // 34: longshore.agent.v1.AgentService.TaskTags:output_type -> longshore.agent.v1.TaskTagsResponse
+	29, // [29:35] is the sub-list for method output_type
+	23, // [23:29] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -2160,14 +2441,14 @@ func file_agent_proto_init() {
 		(*ControlMessage_Heartbeat)(nil),
 		(*ControlMessage_Welcome)(nil),
 	}
-	file_agent_proto_msgTypes[26].OneofWrappers = []any{}
+	file_agent_proto_msgTypes[28].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
