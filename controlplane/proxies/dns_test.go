@@ -46,9 +46,9 @@ func TestDNS_SRVNamesTheMembersThatTakeTraffic(t *testing.T) {
 			got[srv.Target] = fmt.Sprint(srv.Port, " ", srv.Weight)
 		}
 		want := map[string]string{
-			"10-0-0-1.ip.longshore.internal.":                                "80 256",
-			"10-0-0-2.ip.longshore.internal.":                                "81 768",
-			"2001-0db8-0000-0000-0000-0000-0000-0001.ip.longshore.internal.": "85 256",
+			"10-0-0-1-80.ip.longshore.internal.":                                "80 256",
+			"10-0-0-2-81.ip.longshore.internal.":                                "81 768",
+			"2001-0db8-0000-0000-0000-0000-0000-0001-85.ip.longshore.internal.": "85 256",
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("over %s: %v, want %v", network, got, want)
@@ -57,7 +57,7 @@ func TestDNS_SRVNamesTheMembersThatTakeTraffic(t *testing.T) {
 			t.Errorf("over %s: additional section %v, want three addresses and OPT", network, answer.Extra)
 		}
 	}
-	if a := ask(t, "udp", address, "10-0-0-1.ip."+zone, dns.TypeA, 0); len(a.Answer) != 1 || a.Answer[0].(*dns.A).A.String() != "10.0.0.1" {
+	if a := ask(t, "udp", address, "10-0-0-1-80.ip."+zone, dns.TypeA, 0); len(a.Answer) != 1 || a.Answer[0].(*dns.A).A.String() != "10.0.0.1" {
 		t.Errorf("the target's address is %v", a.Answer)
 	}
 }
@@ -97,7 +97,7 @@ func TestDNS_TellsWhatIsNotThere(t *testing.T) {
 		{address, "web." + zone, dns.TypeA, dns.RcodeNameError, true},
 		{address, "a.b.c." + zone, dns.TypeA, dns.RcodeNameError, true},
 		{address, "10-0-0.ip." + zone, dns.TypeA, dns.RcodeNameError, true},
-		{address, "10-0-0-1.ip." + zone, dns.TypeAAAA, dns.RcodeSuccess, true},
+		{address, "10-0-0-1-80.ip." + zone, dns.TypeAAAA, dns.RcodeSuccess, true},
 		{address, "example.com", dns.TypeA, dns.RcodeRefused, false},
 		{unloaded, "_web._tcp." + zone, dns.TypeSRV, dns.RcodeServerFailure, false},
 	} {

@@ -21,7 +21,15 @@ const zone = "longshore.internal"
 // serve runs a server on a free port until the test ends.
 func serve(t testing.TB, c *catalog.Catalog) (address string) {
 	t.Helper()
-	listeners, err := proxies.Listen("127.0.0.1:0")
+	address, stop := serveUntil(t, c, "127.0.0.1:0")
+	t.Cleanup(stop)
+	return address
+}
+
+// serveUntil runs a server until stop is called.
+func serveUntil(t testing.TB, c *catalog.Catalog, on string) (address string, stop func()) {
+	t.Helper()
+	listeners, err := proxies.Listen(on)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,13 +38,12 @@ func serve(t testing.TB, c *catalog.Catalog) (address string) {
 	go func() {
 		ended <- proxies.Run(ctx, proxies.Config{Catalog: c, Listeners: listeners, Zone: zone, Version: t.Name()})
 	}()
-	t.Cleanup(func() {
+	return listeners.Stream.Addr().String(), func() {
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("the server ended with %v", err)
 		}
-	})
-	return listeners.Stream.Addr().String()
+	}
 }
 
 // loaded returns a catalog with groups.

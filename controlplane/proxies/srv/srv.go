@@ -6,6 +6,7 @@ package srv
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -17,7 +18,9 @@ const (
 	// ttl is for how many seconds an answer may be kept, and for how many that
 	// there is none.
 	ttl = 1
-	// addresses is the label below which every address has a name: 10-0-0-1.ip.ZONE.
+	// addresses is the label below which every endpoint has a name:
+	// 10-0-0-1-8080.ip.ZONE. The port is in it because HAProxy takes an address
+	// record for one SRV record only: two members on a host need two names.
 	addresses = "ip"
 	// transport is what all protocols of target groups are spoken over.
 	transport = "_tcp"
@@ -135,17 +138,13 @@ func (h *Handler) members(m *dns.Msg, q dns.Question, label string) (exists bool
 	if q.Qtype != dns.TypeSRV && q.Qtype != dns.TypeANY {
 		return len(serving) > 0
 	}
-	named := make(map[netip.Addr]bool, len(serving))
 	for _, member := range serving {
-		target := addressLabel(member.Address) + "." + addresses + "." + h.zone
+		target := endpointLabel(member.Endpoint()) + "." + addresses + "." + h.zone
 		m.Answer = append(m.Answer, &dns.SRV{
 			Hdr:  header(q.Name, dns.TypeSRV),
 			Port: member.Port, Weight: uint16(min(int(member.RelativeWeight())*weightUnit, 65535)), Target: target,
 		})
-		if !named[member.Address] {
-			named[member.Address] = true
-			m.Extra = append(m.Extra, addressRecord(target, member.Address))
-		}
+		m.Extra = append(m.Extra, addressRecord(target, member.Address))
 	}
 	return len(serving) > 0
 }
@@ -153,7 +152,7 @@ func (h *Handler) members(m *dns.Msg, q dns.Question, label string) (exists bool
 // address answers for a name that an SRV record pointed to. The name says it all,
 // so that a resolver which asks late gets the same answer.
 func (h *Handler) address(m *dns.Msg, q dns.Question, label string) (exists bool) {
-	addr, ok := parseAddressLabel(label)
+	addr, ok := parseEndpointLabel(label)
 	if !ok {
 		return false
 	}
@@ -182,18 +181,25 @@ func addressRecord(name string, addr netip.Addr) dns.RR {
 	return &dns.AAAA{Hdr: header(name, dns.TypeAAAA), AAAA: addr.AsSlice()}
 }
 
-// addressLabel writes an address as a label: 10-0-0-1, or 32 digits of IPv6.
-func addressLabel(addr netip.Addr) string {
-	if addr.Is4() {
-		return strings.ReplaceAll(addr.String(), ".", "-")
-	}
-	return strings.ReplaceAll(addr.StringExpanded(), ":", "-")
+// endpointLabel writes an endpoint as a label: 10-0-0-1-8080, or with 32 digits of
+// IPv6.
+func endpointLabel(e netip.AddrPort) string {
+	address := strings.ReplaceAll(e.Addr().StringExpanded(), ":", "-")
+	return strings.ReplaceAll(address, ".", "-") + "-" + strconv.Itoa(int(e.Port()))
 }
 
-func parseAddressLabel(label string) (netip.Addr, bool) {
+func parseEndpointLabel(label string) (netip.Addr, bool) {
+	cut := strings.LastIndexByte(label, '-')
+	if cut < 0 {
+		return netip.Addr{}, false
+	}
+	port, err := strconv.ParseUint(label[cut+1:], 10, 16)
+	if err != nil {
+		return netip.Addr{}, false
+	}
 	for _, separator := range []string{".", ":"} {
-		if addr, err := netip.ParseAddr(strings.ReplaceAll(label, "-", separator)); err == nil {
-			return addr, addressLabel(addr) == strings.ToLower(label)
+		if addr, err := netip.ParseAddr(strings.ReplaceAll(label[:cut], "-", separator)); err == nil {
+			return addr, endpointLabel(netip.AddrPortFrom(addr, uint16(port))) == strings.ToLower(label)
 		}
 	}
 	return netip.Addr{}, false
