@@ -11,6 +11,7 @@ import (
 
 	"github.com/longshore/longshore/controlplane/api"
 	"github.com/longshore/longshore/controlplane/dispatch"
+	"github.com/longshore/longshore/controlplane/endpoints"
 	"github.com/longshore/longshore/controlplane/leader"
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/reaper"
@@ -25,6 +26,7 @@ type term struct {
 	store      *store.Store
 	dispatcher *dispatch.Dispatcher
 	registry   *prometheus.Registry
+	endpoints  *endpoints.Index
 	stopLoops  context.CancelFunc // ends the service loop; tasks are not replaced any more
 }
 
@@ -40,6 +42,7 @@ func (c *ControlPlane) lead(ctx context.Context, t leader.Term) error {
 	}
 	dispatcher := dispatch.New(dispatch.Config{Store: s, DisconnectAfter: c.cfg.DisconnectAfter, Logger: log, Registry: registry})
 	scheduler := services.New(services.Config{Store: s, Settings: c.rolloutSettings(), Logger: log, Registry: registry})
+	targets := endpoints.NewIndex(s)
 	reap := reaper.New(reaper.Config{Store: s, GiveUpAfter: c.cfg.GiveUpAfter, StoppedTaskRetention: c.cfg.StoppedTaskRetention, Logger: log})
 	log.Info("state loaded", "seconds", time.Since(start).Seconds())
 
@@ -56,7 +59,7 @@ func (c *ControlPlane) lead(ctx context.Context, t leader.Term) error {
 		}
 		return err
 	})
-	c.announce(func() { c.term.Store(&term{s, dispatcher, registry, stopLoops}) })
+	c.announce(func() { c.term.Store(&term{s, dispatcher, registry, targets, stopLoops}) })
 	err = group.Wait()
 	c.announce(func() { c.term.Store(nil) })
 	return err
@@ -158,12 +161,15 @@ func (c *ControlPlane) StopTasks(ctx context.Context, reason string) error {
 		err := t.store.Update(ctx, func(tx *store.Tx) error {
 			for _, task := range part {
 				now, ok := tx.Task(task.Cluster, task.ID)
-				if !ok || now.DesiredStatus == model.TaskStopped {
+				if !ok || now.MayStop() {
 					continue
 				}
 				next := *now
 				next.Stop(ecs.TaskStopCodeUserInitiated, reason, time.Now())
 				next.Version++
+				if next.InTraffic() {
+					next.EndTraffic() // nobody is left to wait for the end of its drain
+				}
 				tx.PutTask(&next)
 			}
 			return nil

@@ -219,7 +219,7 @@ func (d *Dispatcher) noteSilent(ctx context.Context) error {
 
 // observe tells sessions which of their tasks changed in what is desired. It
 // runs in the store's commit loop.
-func (d *Dispatcher) observe(_ *store.Tables, changes []store.Change) {
+func (d *Dispatcher) observe(view *store.Tables, changes []store.Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, c := range changes {
@@ -231,6 +231,8 @@ func (d *Dispatcher) observe(_ *store.Tables, changes []store.Change) {
 					s.mark(t.ID)
 				}
 			}
+		case *model.TargetGroup:
+			d.groupChanged(view, c.Old.(*model.TargetGroup), next)
 		case *model.Instance:
 			if next != nil && !store.InstanceLive(next) {
 				if s := d.sessions[InstanceKey{next.Cluster, next.ID}]; s != nil {
@@ -241,13 +243,26 @@ func (d *Dispatcher) observe(_ *store.Tables, changes []store.Change) {
 	}
 }
 
+// groupChanged tells sessions which of their tasks are to be checked in another way.
+func (d *Dispatcher) groupChanged(view *store.Tables, old, next *model.TargetGroup) {
+	if old == nil || next == nil || old.HealthCheck == next.HealthCheck {
+		return
+	}
+	for t := range view.TasksInGroup(next.ARN) {
+		if s := d.sessions[InstanceKey{t.Cluster, t.Instance}]; s != nil {
+			s.mark(t.ID)
+		}
+	}
+}
+
 // concerns returns the task if the change is one that its agent must know; what
 // the agent itself reported is not.
 func concerns(old, next *model.Task) *model.Task {
 	switch {
 	case next == nil:
 		return old
-	case old == nil, old.DesiredStatus != next.DesiredStatus, store.TaskLive(old) != store.TaskLive(next):
+	case old == nil, old.MayStop() != next.MayStop(), store.TaskLive(old) != store.TaskLive(next),
+		old.RegisteredAt.IsZero() != next.RegisteredAt.IsZero(), old.DrainUntil.IsZero() != next.DrainUntil.IsZero():
 		return next
 	}
 	return nil

@@ -34,6 +34,7 @@ type Desired struct {
 	Full        bool
 	Definitions []*model.Definition // that this session did not have yet
 	Tasks       []*model.Task
+	Checks      map[model.TaskID][]Check // of the tasks that are in target groups
 	Removed     []model.TaskID
 }
 
@@ -180,6 +181,12 @@ func (s *Session) collect() Desired {
 
 func (s *Session) include(out *Desired, view *store.Tables, t *model.Task) {
 	out.Tasks = append(out.Tasks, t)
+	if checks := checksOf(view, t); len(checks) > 0 {
+		if out.Checks == nil {
+			out.Checks = map[model.TaskID][]Check{}
+		}
+		out.Checks[t.ID] = checks
+	}
 	if _, had := s.had[t.Definition]; had {
 		return
 	}

@@ -19,6 +19,8 @@ type TaskReport struct {
 	PullStoppedAt      time.Time
 	StartedAt          time.Time // zero: it has not run
 	ExecutionStoppedAt time.Time
+	Interface          InterfaceReport // of a task in awsvpc mode
+	Targets            []TargetReport
 }
 
 // ContainerReport is what an agent says of a container: SubmitContainerStateChange.
@@ -51,6 +53,13 @@ func (t *Task) Reported(r TaskReport, now time.Time) (*Task, bool) {
 			*at.have, changed = *at.said, true
 		}
 	}
+	if next.Attach(r.attachmentStatus(), r.Interface) {
+		changed = true
+	}
+	if next.reportTargets(r.Targets) {
+		changed = true
+	}
+	r.Status = next.registering(r.Status)
 	if r.HealthStatus != "" && r.HealthStatus != next.HealthStatus {
 		next.HealthStatus, changed = r.HealthStatus, true
 	}
@@ -71,6 +80,10 @@ func (t *Task) Reported(r TaskReport, now time.Time) (*Task, bool) {
 // advance moves the task to the status of the report, which is a later one.
 func (t *Task) advance(r TaskReport, now time.Time) {
 	t.LastStatus = r.Status
+	if r.Status == TaskActivating && len(t.Targets) > 0 {
+		t.RegisteredAt = now
+		return
+	}
 	if t.StartedAt.IsZero() && (r.Status == TaskRunning || !r.StartedAt.IsZero()) {
 		t.StartedAt = t.started(r, now)
 	}
@@ -121,6 +134,7 @@ func (t *Task) finish(now time.Time) {
 	if t.ExecutionStoppedAt.IsZero() && !t.StartedAt.IsZero() {
 		t.ExecutionStoppedAt = now
 	}
+	t.Attach(AttachmentDeleted, InterfaceReport{})
 	t.Containers = slices.Clone(t.Containers)
 	for i := range t.Containers {
 		t.Containers[i].LastStatus = TaskStopped

@@ -53,6 +53,22 @@ func unableToStart(s model.ServiceName) string {
 	return fmt.Sprintf("(service %s) is unable to consistently start tasks successfully.", s)
 }
 
+func reasonFailedTarget(g model.TargetGroupARN) string {
+	return fmt.Sprintf("Task failed ELB health checks in (target-group %s)", g)
+}
+
+func unhealthyTarget(s model.ServiceName, t *model.Target) string {
+	return fmt.Sprintf("(service %s) (port %d) is unhealthy in (target-group %s) due to (reason %s).", s, t.ContainerPort, t.Group, t.Description)
+}
+
+func registeredTargets(s model.ServiceName, n int, g model.TargetGroupARN) string {
+	return fmt.Sprintf("(service %s) registered %d targets in (target-group %s)", s, n, g)
+}
+
+func deregisteredTargets(s model.ServiceName, n int, g model.TargetGroupARN) string {
+	return fmt.Sprintf("(service %s) deregistered %d targets in (target-group %s)", s, n, g)
+}
+
 func deploymentFailed(s model.ServiceName, d model.DeploymentID) string {
 	return fmt.Sprintf("(service %s) (deployment %s) deployment failed: tasks failed to start.", s, d)
 }

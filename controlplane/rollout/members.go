@@ -77,17 +77,16 @@ func (p *planner) standing(t *model.Task) standing {
 		return leaving
 	case t.LastStatus.Starting():
 		return pending
-	case t.HealthStatus == ecs.HealthStatusUNHEALTHY:
+	case t.HealthStatus == ecs.HealthStatusUNHEALTHY || failing(t) != nil:
 		if end := t.StartedAt.Add(p.grace()); p.Now.Before(end) {
 			p.wakeAt(end)
 			return unproven
 		}
 		return unhealthy
-	case p.HealthChecked(t.Definition):
-		if t.HealthStatus == ecs.HealthStatusHEALTHY {
-			return healthy
-		}
+	case p.HealthChecked(t.Definition) && t.HealthStatus != ecs.HealthStatusHEALTHY, !passing(t):
 		return unproven
+	case p.HealthChecked(t.Definition), len(t.Targets) > 0:
+		return healthy
 	}
 	if end := t.StartedAt.Add(p.Settings.HealthyAfter); p.Now.Before(end) {
 		p.wakeAt(end)

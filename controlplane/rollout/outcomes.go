@@ -29,11 +29,12 @@ func (p *planner) countOutcomes() {
 			return
 		}
 		c.OutcomeCounted = true
+		p.noteLeft(t)
 		if t.Deployment != p.svc.Primary().ID || !endedOfItself(t) {
 			continue
 		}
 		if p.ran(t) {
-			p.succeeded(t, t.HealthStatus == ecs.HealthStatusHEALTHY || !p.HealthChecked(t.Definition))
+			p.succeeded(t, passing(t) && (t.HealthStatus == ecs.HealthStatusHEALTHY || !p.HealthChecked(t.Definition)))
 		} else {
 			p.failedToStart(t)
 		}

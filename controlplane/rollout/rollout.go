@@ -57,6 +57,8 @@ type Input struct {
 	// Eligible are, for a DAEMON service, the ACTIVE and connected instances that
 	// meet its constraints.
 	Eligible []model.InstanceID
+	// Drain is how long the targets of a group are drained.
+	Drain func(model.TargetGroupARN) time.Duration
 	// NextDeployment is a fresh id, for the case that a deployment is rolled back.
 	NextDeployment model.DeploymentID
 	Settings       Settings
@@ -68,7 +70,8 @@ type Output struct {
 	// about it changed.
 	Service *model.Service
 	// Tasks are the records to store: tasks to stop (DesiredStatus STOPPED, with
-	// code and reason, Version counted up), and notes that only the next plan
+	// code and reason, Version counted up), tasks that come into their target groups
+	// or leave them, and notes that only the next plan
 	// reads (OutcomeCounted, Lost).
 	Tasks []*model.Task
 	// Start says how many tasks to start.
@@ -111,6 +114,7 @@ func Plan(in Input) Output {
 	p.stopSurplus()
 	p.reportStops()
 	p.markLost()
+	p.directTraffic()
 	p.start()
 	p.reportBlocked()
 	p.conclude()
@@ -132,6 +136,7 @@ type planner struct {
 	spread  spread
 	begin   Start
 	events  []string
+	gone    map[model.TargetGroupARN]int // targets that left with their tasks, by group
 	wake    time.Time
 }
 

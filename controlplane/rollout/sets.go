@@ -142,6 +142,7 @@ func (s *setPart) stopWhatMustGo() {
 	}
 	s.reportStops()
 	s.markLost()
+	s.directTraffic()
 }
 
 // abandonLost stops the tasks of a deleted task set on hosts that cannot be

@@ -33,10 +33,14 @@ func (p *planner) stopUnhealthy() {
 		if m.standing != unhealthy {
 			continue
 		}
-		if !p.stop(m, reasonUnhealthy) {
+		reason, event := reasonUnhealthy, failedHealthChecks(p.svc.Name, m.task.ID)
+		if target := failing(m.task); target != nil {
+			reason, event = reasonFailedTarget(target.Group), unhealthyTarget(p.svc.Name, target)
+		}
+		if !p.stop(m, reason) {
 			return
 		}
-		p.event(failedHealthChecks(p.svc.Name, m.task.ID))
+		p.event(event)
 		p.left = max(0, p.left-2) // one event a task is stored, too, and pushes out an old one
 		if m.task.Deployment == p.svc.Primary().ID {
 			p.svc.Primary().FailedTasks++

@@ -1,7 +1,6 @@
 package services
 
 import (
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -123,11 +122,7 @@ func (l *Loop) look(tx *store.Tx, planned *model.Service, out rollout.Output, no
 
 // passedOver says of each instance why it takes no further task of a service.
 func passedOver(tx *store.Tx, s *model.Service, want rollout.Start, started int) ([]placement.Failure, error) {
-	def, ok := tx.Definition(s.Primary().Definition)
-	if !ok {
-		return nil, errors.New("the task definition " + s.Primary().Definition.String() + " is not in the store")
-	}
-	order, err := launch.ForService(s, def)
+	order, err := orderFor(tx, s, s.Primary().Definition, launch.ForService)
 	if err != nil {
 		return nil, err
 	}
@@ -153,8 +148,11 @@ func comeTrue(tx *store.Tx, in rollout.Input, now time.Time) bool {
 			continue
 		}
 		report := model.TaskReport{Status: model.TaskRunning}
-		if t.DesiredStatus == model.TaskStopped {
+		switch {
+		case t.MayStop():
 			report.Status = model.TaskStopped
+		case t.InTraffic():
+			report.Targets = passed(t.Targets)
 		}
 		next, changes := t.Reported(report, now)
 		if next.LastStatus == model.TaskRunning && in.HealthChecked(t.Definition) && next.HealthStatus == ecs.HealthStatusUNKNOWN {
@@ -168,4 +166,13 @@ func comeTrue(tx *store.Tx, in rollout.Input, now time.Time) bool {
 		}
 	}
 	return changed
+}
+
+// passed is the report that all targets of a task pass their checks.
+func passed(targets []model.Target) []model.TargetReport {
+	out := make([]model.TargetReport, len(targets))
+	for i, t := range targets {
+		out[i] = model.TargetReport{Group: t.Group, Container: t.Container, ContainerPort: t.ContainerPort, Health: model.TargetHealthy}
+	}
+	return out
 }

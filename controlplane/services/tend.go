@@ -61,6 +61,7 @@ func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) (rollo
 		Service:        s,
 		Tasks:          slices.Collect(view.OpenTasksOfService(s.Key())),
 		Instance:       func(id model.InstanceID) (*model.Instance, bool) { return view.Instance(s.Cluster, id) },
+		Drain:          func(arn model.TargetGroupARN) time.Duration { return drainOf(view, arn) },
 		HealthChecked:  func(ref model.DefinitionRef) bool { return healthChecked(view, ref) },
 		NextDeployment: model.NewDeploymentID(),
 		Settings:       l.cfg.Settings,
@@ -70,6 +71,15 @@ func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) (rollo
 		in.Eligible, err = l.eligible(view, s)
 	}
 	return in, err
+}
+
+// drainOf is how long the targets of a group are drained; one that was deleted has none.
+func drainOf(view *store.Tables, arn model.TargetGroupARN) time.Duration {
+	g, ok := view.TargetGroupByARN(arn)
+	if !ok {
+		return 0
+	}
+	return time.Duration(g.DeregistrationDelay) * time.Second
 }
 
 func healthChecked(view *store.Tables, ref model.DefinitionRef) bool {
@@ -91,6 +101,9 @@ func (l *Loop) eligible(view *store.Tables, s *model.Service) ([]model.InstanceI
 		return nil, err
 	}
 	l.watchTasks(s.Key(), order)
+	if err := order.Locate(func(attribute string) bool { return view.AttributeOffered(s.Cluster, attribute) }); err != nil {
+		return nil, err
+	}
 	request := order.Request(1, nil)
 	// Whether there is room is no question here: a task that is there takes it.
 	request.CPU, request.MemoryMiB, request.TCP, request.UDP, request.DistinctInstance = 0, 0, nil, nil, false
@@ -183,7 +196,11 @@ func orderFor(tx *store.Tx, s *model.Service, ref model.DefinitionRef, order fun
 	if !ok {
 		return nil, errors.New("the task definition " + ref.String() + " is not in the store")
 	}
-	return order(s, def)
+	o, err := order(s, def)
+	if err != nil {
+		return nil, err
+	}
+	return o, o.Locate(func(attribute string) bool { return tx.AttributeOffered(s.Cluster, attribute) })
 }
 
 // start places tasks and makes their records, and says why one found no place.

@@ -74,6 +74,7 @@ func (t *Tables) deriveService(old, next *model.Service) {
 	count(next, 1)
 	t.deriveServiceUses(old, next)
 	t.deriveDefinitionUses(old, next)
+	t.deriveGroupUses(old, next)
 }
 
 func (t *Tables) deriveInstance(old, next *model.Instance) {
@@ -98,6 +99,7 @@ func (t *Tables) deriveInstance(old, next *model.Instance) {
 }
 
 func (t *Tables) deriveTask(old, next *model.Task) {
+	t.deriveMemberships(old, next)
 	if old != nil && next != nil && TaskLive(old) && TaskLive(next) && old.Instance == next.Instance {
 		// The usual change: it holds what it held.
 		if old.LastStatus != next.LastStatus {

@@ -22,6 +22,7 @@ import (
 //	    ├── settings/<name>/<principal>        → model.AccountSetting; the principal is an ARN
 //	    ├── secrets/<name>                     → model.Secret, with its versions; values are encrypted
 //	    ├── parameters/<name>                  → model.Parameter; the value is encrypted
+//	    ├── targetgroups/<name>                → model.TargetGroup, with the targets that callers registered
 //	    ├── tokens/<cluster>/<client token>    → model.RunToken, for 24 hours
 //	    └── tasks/<cluster>/<id>               → model.Task, with its containers
 //
@@ -80,3 +81,5 @@ func taskKey(t *model.Task) string {
 func secretKey(s *model.Secret) string { return statePrefix + secretFolder + s.Name }
 
 func parameterKey(p *model.Parameter) string { return statePrefix + parameterFolder + p.Name }
+
+func targetGroupKey(g *model.TargetGroup) string { return statePrefix + "targetgroups/" + g.Name }

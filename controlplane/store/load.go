@@ -87,6 +87,8 @@ func (s *Store) loadRecord(key string, value []byte) error {
 		err = loadInto(s.head, &secretKind, value)
 	case "parameters":
 		err = loadInto(s.head, &parameterKind, value)
+	case "targetgroups":
+		err = loadInto(s.head, &groupKind, value)
 	case "tokens":
 		err = loadInto(s.head, &tokenKind, value)
 	case "tasks":

@@ -22,6 +22,10 @@ type Tables struct {
 	tokens      *table[model.RunToken]
 	attributes  *table[AttributeOf] // derived from instances
 
+	targetGroups *table[model.TargetGroup]
+	memberships  *table[membership] // derived from tasks
+	groupUses    *table[groupUse]   // derived from services
+
 	definitionUses *table[definitionUse] // derived from services
 
 	derived *table[derived]
@@ -44,6 +48,10 @@ func newTables() *Tables {
 		parameters:  newTable(parameterIndexes...),
 		tokens:      newTable(tokenIndexes...),
 		attributes:  newTable(attributeIndexes...),
+
+		targetGroups: newTable(targetGroupIndexes...),
+		memberships:  newTable(membershipIndexes...),
+		groupUses:    newTable(groupUseIndexes...),
 
 		definitionUses: newTable(definitionUseIndexes...),
 
@@ -69,6 +77,10 @@ func (t *Tables) freeze() *Tables {
 		parameters:  t.parameters.freeze(),
 		tokens:      t.tokens.freeze(),
 		attributes:  t.attributes.freeze(),
+
+		targetGroups: t.targetGroups.freeze(),
+		memberships:  t.memberships.freeze(),
+		groupUses:    t.groupUses.freeze(),
 
 		definitionUses: t.definitionUses.freeze(),
 
@@ -96,6 +108,7 @@ var (
 	settingKind    = kind[model.AccountSetting]{settingKey, func(t *Tables) *table[model.AccountSetting] { return t.settings }, nil}
 	secretKind     = kind[model.Secret]{secretKey, func(t *Tables) *table[model.Secret] { return t.secrets }, nil}
 	parameterKind  = kind[model.Parameter]{parameterKey, func(t *Tables) *table[model.Parameter] { return t.parameters }, nil}
+	groupKind      = kind[model.TargetGroup]{targetGroupKey, func(t *Tables) *table[model.TargetGroup] { return t.targetGroups }, nil}
 	tokenKind      = kind[model.RunToken]{tokenKey, func(t *Tables) *table[model.RunToken] { return t.tokens }, nil}
 )
 

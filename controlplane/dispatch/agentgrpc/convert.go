@@ -23,6 +23,7 @@ func (s *Server) sendDesired(stream agentv1.AgentService_SessionServer, cluster 
 		if err != nil {
 			return err
 		}
+		task.Checks = checks(d.Checks[t.ID])
 		m.Tasks = append(m.Tasks, task)
 	}
 	for _, id := range d.Removed {
@@ -48,10 +49,18 @@ func (s *Server) task(t *model.Task) (*agentv1.Task, error) {
 		Arn:           s.cfg.Owner.TaskARN(t.Cluster, t.ID),
 		Cluster:       string(t.Cluster),
 		Definition:    s.cfg.Owner.DefinitionARN(t.Definition),
-		DesiredStatus: string(t.DesiredStatus),
+		DesiredStatus: string(model.TaskRunning),
 		KnownStatus:   string(t.LastStatus),
 		Group:         t.Group,
 		StopReason:    t.StoppedReason,
+		Subnets:       t.Subnets(),
+	}
+	// Whether it is in target groups is nothing to the containers: they run.
+	if t.MayStop() {
+		out.DesiredStatus = string(model.TaskStopped)
+	}
+	if t.InTraffic() {
+		out.KnownStatus = string(model.TaskRunning)
 	}
 	for _, c := range t.Containers {
 		out.ContainerArns = append(out.ContainerArns, s.cfg.Owner.ContainerARN(t.Cluster, t.ID, c.ID))
@@ -91,6 +100,17 @@ func taskReport(t *agentv1.TaskState) model.TaskReport {
 		PullStoppedAt:      moment(t.GetPullStoppedAt()),
 		StartedAt:          moment(t.GetStartedAt()),
 		ExecutionStoppedAt: moment(t.GetExecutionStoppedAt()),
+		Interface: model.InterfaceReport{
+			Subnet:      t.GetNetworkInterface().GetSubnet(),
+			MACAddress:  t.GetNetworkInterface().GetMacAddress(),
+			IPv4Address: t.GetNetworkInterface().GetIpv4Address(),
+		},
+	}
+	for _, x := range t.GetTargets() {
+		out.Targets = append(out.Targets, model.TargetReport{
+			Group: model.TargetGroupARN(x.GetGroup()), Container: x.GetContainer(), ContainerPort: int32(x.GetContainerPort()),
+			Health: model.TargetHealth(x.GetHealth()), Reason: x.GetReason(), Description: x.GetDescription(),
+		})
 	}
 	for _, c := range t.GetContainers() {
 		out.Containers = append(out.Containers, model.ContainerReport{
@@ -124,4 +144,17 @@ func moment(ms int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms)
+}
+
+func checks(list []dispatch.Check) []*agentv1.TargetCheck {
+	out := make([]*agentv1.TargetCheck, 0, len(list))
+	for _, c := range list {
+		out = append(out, &agentv1.TargetCheck{
+			Group: string(c.Target.Group), Container: c.Target.Container, ContainerPort: uint32(c.Target.ContainerPort),
+			Address: c.Address, Port: uint32(c.Port), Protocol: c.Protocol, Tls: c.TLS, Path: c.Path, Matcher: c.Matcher,
+			IntervalMs: uint32(c.Interval.Milliseconds()), TimeoutMs: uint32(c.Timeout.Milliseconds()),
+			HealthyAfter: uint32(c.HealthyAfter), UnhealthyAfter: uint32(c.UnhealthyAfter), Health: string(c.Target.Health),
+		})
+	}
+	return out
 }

@@ -916,6 +916,8 @@ type Task struct {
 	ContainerArns []string               `protobuf:"bytes,7,rep,name=container_arns,json=containerArns,proto3" json:"container_arns,omitempty"` // in the order of the definition's containers
 	Group         string                 `protobuf:"bytes,8,opt,name=group,proto3" json:"group,omitempty"`
 	StopReason    string                 `protobuf:"bytes,9,opt,name=stop_reason,json=stopReason,proto3" json:"stop_reason,omitempty"` // why it should stop, when it should
+	Subnets       []string               `protobuf:"bytes,20,rep,name=subnets,proto3" json:"subnets,omitempty"`                        // of a task in awsvpc mode: the first that the host offers becomes the task's
+	Checks        []*TargetCheck         `protobuf:"bytes,40,rep,name=checks,proto3" json:"checks,omitempty"`                          // of a task that is in target groups
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1013,6 +1015,254 @@ func (x *Task) GetStopReason() string {
 	return ""
 }
 
+func (x *Task) GetSubnets() []string {
+	if x != nil {
+		return x.Subnets
+	}
+	return nil
+}
+
+func (x *Task) GetChecks() []*TargetCheck {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+// TargetCheck is how the agent checks one of a task's places in target groups.
+type TargetCheck struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Group          string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"` // ARN; with the container and its port it names the target
+	Container      string                 `protobuf:"bytes,2,opt,name=container,proto3" json:"container,omitempty"`
+	ContainerPort  uint32                 `protobuf:"varint,3,opt,name=container_port,json=containerPort,proto3" json:"container_port,omitempty"`
+	Address        string                 `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"` // of the target, an IP address or a name
+	Port           uint32                 `protobuf:"varint,5,opt,name=port,proto3" json:"port,omitempty"`
+	Protocol       string                 `protobuf:"bytes,6,opt,name=protocol,proto3" json:"protocol,omitempty"` // HTTP, HTTPS, TCP, GRPC
+	Path           string                 `protobuf:"bytes,7,opt,name=path,proto3" json:"path,omitempty"`
+	IntervalMs     uint32                 `protobuf:"varint,8,opt,name=interval_ms,json=intervalMs,proto3" json:"interval_ms,omitempty"`
+	TimeoutMs      uint32                 `protobuf:"varint,9,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	HealthyAfter   uint32                 `protobuf:"varint,10,opt,name=healthy_after,json=healthyAfter,proto3" json:"healthy_after,omitempty"`       // successes in a row, of one that is unhealthy
+	UnhealthyAfter uint32                 `protobuf:"varint,11,opt,name=unhealthy_after,json=unhealthyAfter,proto3" json:"unhealthy_after,omitempty"` // failures in a row
+	Matcher        string                 `protobuf:"bytes,12,opt,name=matcher,proto3" json:"matcher,omitempty"`                                      // codes that are successes: 200,300-399
+	Health         string                 `protobuf:"bytes,13,opt,name=health,proto3" json:"health,omitempty"`                                        // what the control plane knows; empty: nothing yet
+	Tls            bool                   `protobuf:"varint,14,opt,name=tls,proto3" json:"tls,omitempty"`                                             // of GRPC
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *TargetCheck) Reset() {
+	*x = TargetCheck{}
+	mi := &file_agent_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TargetCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TargetCheck) ProtoMessage() {}
+
+func (x *TargetCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TargetCheck.ProtoReflect.Descriptor instead.
+func (*TargetCheck) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *TargetCheck) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *TargetCheck) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
+func (x *TargetCheck) GetContainerPort() uint32 {
+	if x != nil {
+		return x.ContainerPort
+	}
+	return 0
+}
+
+func (x *TargetCheck) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *TargetCheck) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *TargetCheck) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
+}
+
+func (x *TargetCheck) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *TargetCheck) GetIntervalMs() uint32 {
+	if x != nil {
+		return x.IntervalMs
+	}
+	return 0
+}
+
+func (x *TargetCheck) GetTimeoutMs() uint32 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+func (x *TargetCheck) GetHealthyAfter() uint32 {
+	if x != nil {
+		return x.HealthyAfter
+	}
+	return 0
+}
+
+func (x *TargetCheck) GetUnhealthyAfter() uint32 {
+	if x != nil {
+		return x.UnhealthyAfter
+	}
+	return 0
+}
+
+func (x *TargetCheck) GetMatcher() string {
+	if x != nil {
+		return x.Matcher
+	}
+	return ""
+}
+
+func (x *TargetCheck) GetHealth() string {
+	if x != nil {
+		return x.Health
+	}
+	return ""
+}
+
+func (x *TargetCheck) GetTls() bool {
+	if x != nil {
+		return x.Tls
+	}
+	return false
+}
+
+// TargetState is what the checks of a target say.
+type TargetState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	Container     string                 `protobuf:"bytes,2,opt,name=container,proto3" json:"container,omitempty"`
+	ContainerPort uint32                 `protobuf:"varint,3,opt,name=container_port,json=containerPort,proto3" json:"container_port,omitempty"`
+	Health        string                 `protobuf:"bytes,4,opt,name=health,proto3" json:"health,omitempty"` // healthy or unhealthy
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"` // of unhealthy: Target.Timeout, …
+	Description   string                 `protobuf:"bytes,6,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TargetState) Reset() {
+	*x = TargetState{}
+	mi := &file_agent_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TargetState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TargetState) ProtoMessage() {}
+
+func (x *TargetState) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
+func (*TargetState) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *TargetState) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *TargetState) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
+func (x *TargetState) GetContainerPort() uint32 {
+	if x != nil {
+		return x.ContainerPort
+	}
+	return 0
+}
+
+func (x *TargetState) GetHealth() string {
+	if x != nil {
+		return x.Health
+	}
+	return ""
+}
+
+func (x *TargetState) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *TargetState) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
 // Report is a batch of SubmitTaskStateChange. Each is the whole truth about its
 // task, so that repeating one, or skipping to the newest, is harmless.
 type Report struct {
@@ -1025,7 +1275,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_agent_proto_msgTypes[16]
+	mi := &file_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1287,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[16]
+	mi := &file_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1300,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{16}
+	return file_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Report) GetSequence() uint64 {
@@ -1070,7 +1320,7 @@ func (x *Report) GetTasks() []*TaskState {
 type TaskState struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
 	Arn                string                 `protobuf:"bytes,1,opt,name=arn,proto3" json:"arn,omitempty"`
-	Status             string                 `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`                     // PENDING, RUNNING, STOPPING, STOPPED
+	Status             string                 `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`                     // PROVISIONING, PENDING, RUNNING, STOPPING, DEPROVISIONING, STOPPED
 	StopCode           string                 `protobuf:"bytes,3,opt,name=stop_code,json=stopCode,proto3" json:"stop_code,omitempty"` // once it stops on its own: TaskFailedToStart or EssentialContainerExited
 	Reason             string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`                     // why it stopped
 	Containers         []*ContainerState      `protobuf:"bytes,5,rep,name=containers,proto3" json:"containers,omitempty"`
@@ -1078,14 +1328,16 @@ type TaskState struct {
 	PullStoppedAt      int64                  `protobuf:"varint,7,opt,name=pull_stopped_at,json=pullStoppedAt,proto3" json:"pull_stopped_at,omitempty"`
 	StartedAt          int64                  `protobuf:"varint,8,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	ExecutionStoppedAt int64                  `protobuf:"varint,9,opt,name=execution_stopped_at,json=executionStoppedAt,proto3" json:"execution_stopped_at,omitempty"`
-	HealthStatus       string                 `protobuf:"bytes,10,opt,name=health_status,json=healthStatus,proto3" json:"health_status,omitempty"` // HEALTHY, UNHEALTHY or UNKNOWN
+	HealthStatus       string                 `protobuf:"bytes,10,opt,name=health_status,json=healthStatus,proto3" json:"health_status,omitempty"`             // HEALTHY, UNHEALTHY or UNKNOWN
+	NetworkInterface   *NetworkInterface      `protobuf:"bytes,20,opt,name=network_interface,json=networkInterface,proto3" json:"network_interface,omitempty"` // of a task in awsvpc mode, once it has one
+	Targets            []*TargetState         `protobuf:"bytes,40,rep,name=targets,proto3" json:"targets,omitempty"`                                           // those that are known
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
 
 func (x *TaskState) Reset() {
 	*x = TaskState{}
-	mi := &file_agent_proto_msgTypes[17]
+	mi := &file_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1097,7 +1349,7 @@ func (x *TaskState) String() string {
 func (*TaskState) ProtoMessage() {}
 
 func (x *TaskState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[17]
+	mi := &file_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1110,7 +1362,7 @@ func (x *TaskState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskState.ProtoReflect.Descriptor instead.
 func (*TaskState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{17}
+	return file_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TaskState) GetArn() string {
@@ -1183,6 +1435,81 @@ func (x *TaskState) GetHealthStatus() string {
 	return ""
 }
 
+func (x *TaskState) GetNetworkInterface() *NetworkInterface {
+	if x != nil {
+		return x.NetworkInterface
+	}
+	return nil
+}
+
+func (x *TaskState) GetTargets() []*TargetState {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+// NetworkInterface is the interface that a task has to itself.
+type NetworkInterface struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Subnet        string                 `protobuf:"bytes,1,opt,name=subnet,proto3" json:"subnet,omitempty"` // the one of Task.subnets that it is in
+	MacAddress    string                 `protobuf:"bytes,2,opt,name=mac_address,json=macAddress,proto3" json:"mac_address,omitempty"`
+	Ipv4Address   string                 `protobuf:"bytes,3,opt,name=ipv4_address,json=ipv4Address,proto3" json:"ipv4_address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NetworkInterface) Reset() {
+	*x = NetworkInterface{}
+	mi := &file_agent_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NetworkInterface) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NetworkInterface) ProtoMessage() {}
+
+func (x *NetworkInterface) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NetworkInterface.ProtoReflect.Descriptor instead.
+func (*NetworkInterface) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *NetworkInterface) GetSubnet() string {
+	if x != nil {
+		return x.Subnet
+	}
+	return ""
+}
+
+func (x *NetworkInterface) GetMacAddress() string {
+	if x != nil {
+		return x.MacAddress
+	}
+	return ""
+}
+
+func (x *NetworkInterface) GetIpv4Address() string {
+	if x != nil {
+		return x.Ipv4Address
+	}
+	return ""
+}
+
 type ContainerState struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	Name            string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -1199,7 +1526,7 @@ type ContainerState struct {
 
 func (x *ContainerState) Reset() {
 	*x = ContainerState{}
-	mi := &file_agent_proto_msgTypes[18]
+	mi := &file_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1538,7 @@ func (x *ContainerState) String() string {
 func (*ContainerState) ProtoMessage() {}
 
 func (x *ContainerState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[18]
+	mi := &file_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1551,7 @@ func (x *ContainerState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerState.ProtoReflect.Descriptor instead.
 func (*ContainerState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{18}
+	return file_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ContainerState) GetName() string {
@@ -1295,7 +1622,7 @@ type NetworkBinding struct {
 
 func (x *NetworkBinding) Reset() {
 	*x = NetworkBinding{}
-	mi := &file_agent_proto_msgTypes[19]
+	mi := &file_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1307,7 +1634,7 @@ func (x *NetworkBinding) String() string {
 func (*NetworkBinding) ProtoMessage() {}
 
 func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[19]
+	mi := &file_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1320,7 +1647,7 @@ func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkBinding.ProtoReflect.Descriptor instead.
 func (*NetworkBinding) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{19}
+	return file_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *NetworkBinding) GetBindIp() string {
@@ -1361,7 +1688,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_agent_proto_msgTypes[20]
+	mi := &file_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1373,7 +1700,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[20]
+	mi := &file_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1386,7 +1713,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{20}
+	return file_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Ack) GetSequence() uint64 {
@@ -1459,7 +1786,7 @@ const file_agent_proto_rawDesc = "" +
 	"\n" +
 	"Definition\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x12\n" +
-	"\x04json\x18\x02 \x01(\fR\x04json\"\x98\x02\n" +
+	"\x04json\x18\x02 \x01(\fR\x04json\"\xeb\x02\n" +
 	"\x04Task\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x18\n" +
 	"\acluster\x18\x02 \x01(\tR\acluster\x12\x1e\n" +
@@ -1472,10 +1799,37 @@ const file_agent_proto_rawDesc = "" +
 	"\x0econtainer_arns\x18\a \x03(\tR\rcontainerArns\x12\x14\n" +
 	"\x05group\x18\b \x01(\tR\x05group\x12\x1f\n" +
 	"\vstop_reason\x18\t \x01(\tR\n" +
-	"stopReason\"Y\n" +
+	"stopReason\x12\x18\n" +
+	"\asubnets\x18\x14 \x03(\tR\asubnets\x127\n" +
+	"\x06checks\x18( \x03(\v2\x1f.longshore.agent.v1.TargetCheckR\x06checks\"\x98\x03\n" +
+	"\vTargetCheck\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1c\n" +
+	"\tcontainer\x18\x02 \x01(\tR\tcontainer\x12%\n" +
+	"\x0econtainer_port\x18\x03 \x01(\rR\rcontainerPort\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\x12\x12\n" +
+	"\x04port\x18\x05 \x01(\rR\x04port\x12\x1a\n" +
+	"\bprotocol\x18\x06 \x01(\tR\bprotocol\x12\x12\n" +
+	"\x04path\x18\a \x01(\tR\x04path\x12\x1f\n" +
+	"\vinterval_ms\x18\b \x01(\rR\n" +
+	"intervalMs\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\t \x01(\rR\ttimeoutMs\x12#\n" +
+	"\rhealthy_after\x18\n" +
+	" \x01(\rR\fhealthyAfter\x12'\n" +
+	"\x0funhealthy_after\x18\v \x01(\rR\x0eunhealthyAfter\x12\x18\n" +
+	"\amatcher\x18\f \x01(\tR\amatcher\x12\x16\n" +
+	"\x06health\x18\r \x01(\tR\x06health\x12\x10\n" +
+	"\x03tls\x18\x0e \x01(\bR\x03tls\"\xba\x01\n" +
+	"\vTargetState\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1c\n" +
+	"\tcontainer\x18\x02 \x01(\tR\tcontainer\x12%\n" +
+	"\x0econtainer_port\x18\x03 \x01(\rR\rcontainerPort\x12\x16\n" +
+	"\x06health\x18\x04 \x01(\tR\x06health\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12 \n" +
+	"\vdescription\x18\x06 \x01(\tR\vdescription\"Y\n" +
 	"\x06Report\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x123\n" +
-	"\x05tasks\x18\x02 \x03(\v2\x1d.longshore.agent.v1.TaskStateR\x05tasks\"\xf4\x02\n" +
+	"\x05tasks\x18\x02 \x03(\v2\x1d.longshore.agent.v1.TaskStateR\x05tasks\"\x82\x04\n" +
 	"\tTaskState\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\tR\x06status\x12\x1b\n" +
@@ -1490,7 +1844,14 @@ const file_agent_proto_rawDesc = "" +
 	"started_at\x18\b \x01(\x03R\tstartedAt\x120\n" +
 	"\x14execution_stopped_at\x18\t \x01(\x03R\x12executionStoppedAt\x12#\n" +
 	"\rhealth_status\x18\n" +
-	" \x01(\tR\fhealthStatus\"\xba\x02\n" +
+	" \x01(\tR\fhealthStatus\x12Q\n" +
+	"\x11network_interface\x18\x14 \x01(\v2$.longshore.agent.v1.NetworkInterfaceR\x10networkInterface\x129\n" +
+	"\atargets\x18( \x03(\v2\x1f.longshore.agent.v1.TargetStateR\atargets\"n\n" +
+	"\x10NetworkInterface\x12\x16\n" +
+	"\x06subnet\x18\x01 \x01(\tR\x06subnet\x12\x1f\n" +
+	"\vmac_address\x18\x02 \x01(\tR\n" +
+	"macAddress\x12!\n" +
+	"\fipv4_address\x18\x03 \x01(\tR\vipv4Address\"\xba\x02\n" +
 	"\x0eContainerState\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -1528,7 +1889,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_agent_proto_goTypes = []any{
 	(*ResolveSecretsRequest)(nil),             // 0: longshore.agent.v1.ResolveSecretsRequest
 	(*ResolveSecretsResponse)(nil),            // 1: longshore.agent.v1.ResolveSecretsResponse
@@ -1546,44 +1907,50 @@ var file_agent_proto_goTypes = []any{
 	(*Desired)(nil),                           // 13: longshore.agent.v1.Desired
 	(*Definition)(nil),                        // 14: longshore.agent.v1.Definition
 	(*Task)(nil),                              // 15: longshore.agent.v1.Task
-	(*Report)(nil),                            // 16: longshore.agent.v1.Report
-	(*TaskState)(nil),                         // 17: longshore.agent.v1.TaskState
-	(*ContainerState)(nil),                    // 18: longshore.agent.v1.ContainerState
-	(*NetworkBinding)(nil),                    // 19: longshore.agent.v1.NetworkBinding
-	(*Ack)(nil),                               // 20: longshore.agent.v1.Ack
-	nil,                                       // 21: longshore.agent.v1.ContainerSecrets.EnvironmentEntry
-	nil,                                       // 22: longshore.agent.v1.ContainerSecrets.LogOptionsEntry
+	(*TargetCheck)(nil),                       // 16: longshore.agent.v1.TargetCheck
+	(*TargetState)(nil),                       // 17: longshore.agent.v1.TargetState
+	(*Report)(nil),                            // 18: longshore.agent.v1.Report
+	(*TaskState)(nil),                         // 19: longshore.agent.v1.TaskState
+	(*NetworkInterface)(nil),                  // 20: longshore.agent.v1.NetworkInterface
+	(*ContainerState)(nil),                    // 21: longshore.agent.v1.ContainerState
+	(*NetworkBinding)(nil),                    // 22: longshore.agent.v1.NetworkBinding
+	(*Ack)(nil),                               // 23: longshore.agent.v1.Ack
+	nil,                                       // 24: longshore.agent.v1.ContainerSecrets.EnvironmentEntry
+	nil,                                       // 25: longshore.agent.v1.ContainerSecrets.LogOptionsEntry
 }
 var file_agent_proto_depIdxs = []int32{
 	2,  // 0: longshore.agent.v1.ResolveSecretsResponse.containers:type_name -> longshore.agent.v1.ContainerSecrets
-	21, // 1: longshore.agent.v1.ContainerSecrets.environment:type_name -> longshore.agent.v1.ContainerSecrets.EnvironmentEntry
-	22, // 2: longshore.agent.v1.ContainerSecrets.log_options:type_name -> longshore.agent.v1.ContainerSecrets.LogOptionsEntry
+	24, // 1: longshore.agent.v1.ContainerSecrets.environment:type_name -> longshore.agent.v1.ContainerSecrets.EnvironmentEntry
+	25, // 2: longshore.agent.v1.ContainerSecrets.log_options:type_name -> longshore.agent.v1.ContainerSecrets.LogOptionsEntry
 	3,  // 3: longshore.agent.v1.ContainerSecrets.registry:type_name -> longshore.agent.v1.RegistryCredentials
 	11, // 4: longshore.agent.v1.AgentMessage.hello:type_name -> longshore.agent.v1.Hello
-	16, // 5: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
+	18, // 5: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
 	12, // 6: longshore.agent.v1.AgentMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
 	13, // 7: longshore.agent.v1.ControlMessage.desired:type_name -> longshore.agent.v1.Desired
-	20, // 8: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
+	23, // 8: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
 	12, // 9: longshore.agent.v1.ControlMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
 	4,  // 10: longshore.agent.v1.ControlMessage.welcome:type_name -> longshore.agent.v1.Welcome
 	14, // 11: longshore.agent.v1.Desired.definitions:type_name -> longshore.agent.v1.Definition
 	15, // 12: longshore.agent.v1.Desired.tasks:type_name -> longshore.agent.v1.Task
-	17, // 13: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
-	18, // 14: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
-	19, // 15: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
-	5,  // 16: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
-	7,  // 17: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
-	9,  // 18: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
-	0,  // 19: longshore.agent.v1.AgentService.ResolveSecrets:input_type -> longshore.agent.v1.ResolveSecretsRequest
-	6,  // 20: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
-	8,  // 21: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
-	10, // 22: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
-	1,  // 23: longshore.agent.v1.AgentService.ResolveSecrets:output_type -> longshore.agent.v1.ResolveSecretsResponse
-	20, // [20:24] is the sub-list for method output_type
-	16, // [16:20] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	16, // 13: longshore.agent.v1.Task.checks:type_name -> longshore.agent.v1.TargetCheck
+	19, // 14: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
+	21, // 15: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
+	20, // 16: longshore.agent.v1.TaskState.network_interface:type_name -> longshore.agent.v1.NetworkInterface
+	17, // 17: longshore.agent.v1.TaskState.targets:type_name -> longshore.agent.v1.TargetState
+	22, // 18: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
+	5,  // 19: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
+	7,  // 20: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
+	9,  // 21: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
+	0,  // 22: longshore.agent.v1.AgentService.ResolveSecrets:input_type -> longshore.agent.v1.ResolveSecretsRequest
+	6,  // 23: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
+	8,  // 24: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
+	10, // 25: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
+	1,  // 26: longshore.agent.v1.AgentService.ResolveSecrets:output_type -> longshore.agent.v1.ResolveSecretsResponse
+	23, // [23:27] is the sub-list for method output_type
+	19, // [19:23] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1602,14 +1969,14 @@ func file_agent_proto_init() {
 		(*ControlMessage_Heartbeat)(nil),
 		(*ControlMessage_Welcome)(nil),
 	}
-	file_agent_proto_msgTypes[18].OneofWrappers = []any{}
+	file_agent_proto_msgTypes[21].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
