@@ -3,6 +3,7 @@ package proxies_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -202,13 +203,12 @@ func TestHAProxy_KnowsMoreMembersThanADatagramHolds(t *testing.T) {
 	for _, name := range []string{"a", "b", "c"} {
 		g.Members = append(g.Members, target(t, name))
 	}
-	const others = 40 // on addresses on which nobody listens: with their checks, HAProxy leaves them out
+	const others = 150 // on addresses on which nobody listens: with their checks, HAProxy leaves them out
 	for i := range others {
-		g.Members = append(g.Members, at("127.0.0."+string(rune('1'+i%9))+":1", catalog.Healthy))
-		g.Members[len(g.Members)-1].Port = uint16(i + 1)
+		g.Members = append(g.Members, at(fmt.Sprintf("127.0.0.%d:%d", 1+i%9, 1+i), catalog.Healthy))
 	}
 	endpoints, listen := serve(t, loaded(g)), testbed.FreeAddress(t)
-	run(t, []string{"LONGSHORE_ENDPOINTS=" + endpoints, "LISTEN=" + listen}, "haproxy", "-db", "-f", "../../deploy/proxies/haproxy.cfg")
+	run(t, []string{"LONGSHORE_ENDPOINTS=" + endpoints, "LISTEN=" + listen, "PLACES=200"}, "haproxy", "-db", "-f", "../../deploy/proxies/haproxy.cfg")
 	awaitOK(t, "http://"+listen+"/")
 	startLoad(t, "http://"+listen+"/").await(t, "a", "b", "c")
 }
@@ -223,12 +223,12 @@ func TestHAProxy_KeepsItsServersWhileNoControlPlaneKnowsThem(t *testing.T) {
 	l.await(t, "a", "b")
 	stop()
 	// Another control plane takes the address over and knows nothing yet.
-	listener, err := net.Listen("tcp", endpoints)
+	unknowing, asked := srv.New(catalog.New(), zone), make(chan struct{})
+	packets, err := net.ListenPacket("udp", endpoints)
 	if err != nil {
 		t.Fatal(err)
 	}
-	unknowing, asked := srv.New(catalog.New(), zone), make(chan struct{})
-	server := &dns.Server{Listener: listener, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+	server := &dns.Server{PacketConn: packets, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
 		unknowing.ServeDNS(w, r)
 		select {
 		case asked <- struct{}{}:
@@ -238,7 +238,7 @@ func TestHAProxy_KeepsItsServersWhileNoControlPlaneKnowsThem(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- server.ActivateAndServe() }()
 	t.Cleanup(func() {
-		listener.Close()
+		packets.Close()
 		<-ended
 	})
 	for range 3 {

@@ -6,6 +6,7 @@ package srv
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,6 +19,9 @@ const (
 	// ttl is for how many seconds an answer may be kept, and for how many that
 	// there is none.
 	ttl = 1
+	// maxDatagram bounds an answer over UDP whatever a client would take: more gets
+	// lost too often, and there is TCP.
+	maxDatagram = 4096
 	// addresses is the label below which every endpoint has a name:
 	// 10-0-0-1-8080.ip.ZONE. The port is in it because HAProxy takes an address
 	// record for one SRV record only: two members on a host need two names.
@@ -50,10 +54,14 @@ func (h *Handler) ServeDNS(w dns.ResponseWriter, r *dns.Msg) {
 	if w.RemoteAddr().Network() == "udp" {
 		size = dns.MinMsgSize
 		if opt := r.IsEdns0(); opt != nil {
-			size = max(size, int(opt.UDPSize()))
+			size = max(size, min(int(opt.UDPSize()), maxDatagram))
 		}
 	}
-	m.Truncate(size)
+	if m.Truncate(size); m.Truncated {
+		// A part of the servers is worse than none: HAProxy might take it for all.
+		m.Answer = nil
+		m.Extra = slices.DeleteFunc(m.Extra, func(rr dns.RR) bool { return rr.Header().Rrtype != dns.TypeOPT })
+	}
 	// Who asked is gone if this fails, and asks again if it is not.
 	_ = w.WriteMsg(m)
 }
