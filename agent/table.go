@@ -203,9 +203,11 @@ func (t *table) takeDesired(d session.Desired, now time.Time) (started []*worker
 	for _, task := range d.Tasks {
 		if w := t.workers[task.ARN]; w != nil {
 			w.wish(func(t *lifecycle.Task) { t.Stop = t.Stop || task.Stop })
+			w.check(task.Checks)
 			continue
 		}
 		if w := t.hire(task, now); w != nil {
+			w.check(task.Checks)
 			started = append(started, w)
 		}
 	}

@@ -34,6 +34,7 @@ type worker struct {
 	task     lifecycle.Task
 	state    lifecycle.State
 	cancels  []context.CancelFunc // of the actions under way, by unit
+	checks   checks
 	reported *agentv1.TaskState
 	counted  lifecycle.Status
 }
@@ -46,6 +47,14 @@ type inbox struct {
 	refreshed bool
 	listed    []runtime.Container // if refreshed
 	done      []outcome
+	checks    *[]*agentv1.TargetCheck // if they are to be others than before
+	found     []finding
+}
+
+// finding is what a check of a target has found.
+type finding struct {
+	key   targetKey
+	state *agentv1.TargetState
 }
 
 type outcome struct {
@@ -79,6 +88,16 @@ func (w *worker) wish(change func(*lifecycle.Task)) {
 	w.tell(func(in *inbox) { in.wishes = append(in.wishes, change) })
 }
 
+// check says how the task's targets are to be checked.
+func (w *worker) check(wanted []*agentv1.TargetCheck) {
+	w.tell(func(in *inbox) { in.checks = &wanted })
+}
+
+// found takes what a check of a target has found.
+func (w *worker) found(key targetKey, state *agentv1.TargetState) {
+	w.tell(func(in *inbox) { in.found = append(in.found, finding{key, state}) })
+}
+
 // abandon says that the control plane has done with the task.
 func (w *worker) abandon() { w.tell(func(in *inbox) { in.abandoned = true }) }
 
@@ -109,9 +128,15 @@ func (w *worker) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		w.takeIn(time.Now())
+		recheck := w.takeIn(time.Now())
 		plan := lifecycle.Next(w.task, w.state, time.Now())
 		w.state.Commit(plan)
+		if w.state.Status >= lifecycle.Stopping && len(w.checks.wanted) > 0 {
+			w.checks.wanted, recheck = nil, true
+		}
+		if recheck {
+			w.checks.follow(ctx, &actions, w.found)
+		}
 		for _, a := range plan.Actions {
 			w.begin(ctx, &actions, a)
 		}
@@ -131,8 +156,9 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// takeIn empties the inbox into what is wanted and what is known.
-func (w *worker) takeIn(now time.Time) {
+// takeIn empties the inbox into what is wanted and what is known, and tells whether
+// other checks than before are wanted.
+func (w *worker) takeIn(now time.Time) (recheck bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	in := &w.inbox
@@ -161,7 +187,14 @@ func (w *worker) takeIn(now time.Time) {
 			in.noticed[unit] = false
 		}
 	}
+	for _, f := range in.found {
+		w.checks.take(f.key, f.state)
+	}
+	if recheck = in.checks != nil; recheck {
+		w.checks.wanted = *in.checks
+	}
 	w.inbox = inbox{noticed: in.noticed}
+	return recheck
 }
 
 // begin starts an action; its outcome comes back through the inbox.
@@ -212,6 +245,7 @@ func (w *worker) report() {
 		return
 	}
 	state := lifecycle.Report(w.task, w.state)
+	state.Targets = w.checks.states()
 	if w.reported != nil && proto.Equal(state, w.reported) {
 		return
 	}

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/longshore/longshore/controlplane/api"
+	"github.com/longshore/longshore/controlplane/elbv2"
 	"github.com/longshore/longshore/controlplane/leader"
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/proxies"
@@ -126,7 +127,7 @@ func New(ctx context.Context, cfg Config) (*ControlPlane, error) {
 		AgentEndpoint: func() string { return c.leaderAddresses().Agent },
 		Preview:       c.preview,
 		Keys:          cfg.Keys,
-		Services:      secretsapi.New(secretsapi.Config{Owner: cfg.Owner, Keys: cfg.SecretsKeys}),
+		Services:      append(secretsapi.New(secretsapi.Config{Owner: cfg.Owner, Keys: cfg.SecretsKeys}), elbv2.New(elbv2.Config{Owner: cfg.Owner})),
 		MaxBody:       cfg.MaxRequest,
 		Rate:          cfg.APIRate,
 		Burst:         cfg.APIBurst,

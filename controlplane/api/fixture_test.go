@@ -61,6 +61,7 @@ func fixtureOn(t testing.TB, s *store.Store) *fixture {
 	t.Cleanup(server.Close)
 	f.url = server.URL
 	f.Client = newClient(t, server.URL)
+	f.targetGroups(model.TargetTypeInstance, "a", "b", "c", "d", "e", "tg", "blue", "old")
 	return f
 }
 

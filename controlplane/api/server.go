@@ -174,12 +174,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.metrics.answered(operation, code, time.Since(started))
 	}()
 	to, name, status, err := s.target(r)
-	if err == nil && to.Known[name] {
-		operation = to.Label + name
-	}
-	var out []byte
 	if err == nil {
-		out, err = s.answer(w, r, to, name)
+		var request *request
+		if request, err = s.read(w, r, to, name); err == nil {
+			operation = request.label()
+			err = s.answer(w, request)
+		}
 	}
 	if err != nil {
 		refusal, mapped := refusal(err)
@@ -190,11 +190,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.cfg.Logger.Error("operation failed", "operation", operation, "error", err)
 		}
 		code = refusal.Code
-		s.Refuse(w, status, refusal)
+		s.refuse(w, to, status, refusal)
 		return
 	}
 	code = "OK"
-	s.write(w, http.StatusOK, out)
 }
 
 // target reads which operation of which service is wanted; status is that of
@@ -208,43 +207,79 @@ func (s *Server) target(r *http.Request) (to *service, name string, status int, 
 	}
 	header := r.Header.Get("X-Amz-Target")
 	for i := range s.services {
-		if name, ok := strings.CutPrefix(header, s.services[i].TargetPrefix); ok && name != "" {
-			return &s.services[i], name, 0, nil
+		to := &s.services[i]
+		if name, ok := strings.CutPrefix(header, to.TargetPrefix); ok && name != "" && to.Form == nil {
+			return to, name, 0, nil
+		}
+		if to.Form != nil && header == "" && isForm(r) {
+			return to, "", 0, nil // the body says which
 		}
 	}
 	return nil, "", 0, ecs.Errorf(ecs.CodeUnknownOperation, "The X-Amz-Target header must be %s followed by an operation's name.", TargetPrefix)
 }
 
-// answer runs an operation and returns the body of its answer.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, to *service, name string) ([]byte, error) {
+// request is a request whose body was read.
+type request struct {
+	*http.Request
+	to   *service
+	name string // of the operation
+	body []byte
+}
+
+// read reads the body of a request, and from it the operation's name if it stands there.
+func (s *Server) read(w http.ResponseWriter, r *http.Request, to *service, name string) (*request, error) {
 	body, err := s.readBody(w, r)
 	if err != nil {
 		return nil, err
 	}
+	if to.Form != nil {
+		name = actionOf(body)
+	}
+	return &request{r, to, name, body}, nil
+}
+
+// label names the operation in metrics; empty if there is none of that name.
+func (r *request) label() string {
+	if !r.to.Known[r.name] {
+		return ""
+	}
+	return r.to.Label + r.name
+}
+
+// answer runs an operation and writes its answer.
+func (s *Server) answer(w http.ResponseWriter, r *request) error {
 	now := s.cfg.Clock()
-	caller, err := to.verifier.Verify(r, body, now)
+	caller, err := r.to.verifier.Verify(r.Request, r.body, now)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !s.throttle.allow(caller, now) {
-		return nil, ecs.Errorf(ecs.CodeThrottling, "Rate exceeded")
+		return ecs.Errorf(ecs.CodeThrottling, "Rate exceeded")
 	}
 	switch {
-	case to.Known[name]:
-	case to.Label == "":
-		return nil, ecs.Errorf(ecs.CodeUnknownOperation, "There is no operation of this name.")
+	case r.to.Known[r.name]:
+	case r.to.Label == "":
+		return ecs.Errorf(ecs.CodeUnknownOperation, "There is no operation of this name.")
 	default: // of which only a part is known by name
-		return nil, ecs.Errorf(ecs.CodeUnknownOperation, "Longshore does not support the operation %s of %s.", clip(name), to.SigningName)
+		return ecs.Errorf(ecs.CodeUnknownOperation, "Longshore does not support the operation %s of %s.", clip(r.name), r.to.SigningName)
 	}
 	h, err := s.handler()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	out, err := to.Call(r.Context(), h.store, name, body)
+	out, err := r.to.Call(r.Context(), h.store, r.name, r.body)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return json.Marshal(out)
+	if r.to.Form != nil {
+		return s.answerForm(w, r.to, r.name, out)
+	}
+	answer, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	s.write(w, http.StatusOK, answer)
+	return nil
 }
 
 // Refuse answers an error in the form of the API.
@@ -266,9 +301,13 @@ func (s *Server) Refuse(w http.ResponseWriter, status int, e *ecs.Error) {
 }
 
 func (s *Server) write(w http.ResponseWriter, status int, body []byte) {
-	w.Header().Set("Content-Type", contentType)
+	s.send(w, status, contentType, model.NewUUID(), body)
+}
+
+func (s *Server) send(w http.ResponseWriter, status int, kind, id string, body []byte) {
+	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.Header().Set("x-amzn-RequestId", model.NewUUID())
+	w.Header().Set("x-amzn-RequestId", id)
 	w.WriteHeader(status)
 	if _, err := w.Write(body); err != nil && !errors.Is(err, context.Canceled) {
 		s.cfg.Logger.Debug("answer not delivered", "error", err)

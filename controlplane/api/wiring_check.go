@@ -92,9 +92,24 @@ func (c wiringCheck) loadBalancers(in []ecs.LoadBalancer) error {
 		if err := c.port(b.ContainerName, *b.ContainerPort); err != nil {
 			return err
 		}
+		if err := c.group(model.TargetGroupARN(b.TargetGroupArn)); err != nil {
+			return err
+		}
 		if slices.ContainsFunc(in[:i], func(o ecs.LoadBalancer) bool { return reflect.DeepEqual(o, b) }) {
 			return invalid("The target group %s is given twice for the same container and port.", clip(b.TargetGroupArn))
 		}
+	}
+	return nil
+}
+
+// group checks that a target group is there, and that tasks can be its targets.
+func (c wiringCheck) group(arn model.TargetGroupARN) error {
+	g, ok := c.tables.TargetGroupByARN(arn)
+	if !ok {
+		return invalid("The target group %s does not exist.", arn)
+	}
+	if (g.TargetType == model.TargetTypeIP) != (c.mode() == ecs.NetworkModeAwsvpc) || c.mode() == ecs.NetworkModeNone {
+		return invalid("The provided target group %s has target type %s, which is incompatible with the %s network mode specified in the task definition.", arn, g.TargetType, c.mode())
 	}
 	return nil
 }

@@ -32,6 +32,16 @@ func balancers(groups ...string) []types.LoadBalancer {
 	return out
 }
 
+// targetGroups makes the groups that balancers names.
+func (f *fixture) targetGroups(targetType string, groups ...string) {
+	f.t.Helper()
+	f.update(func(tx *store.Tx) {
+		for _, g := range groups {
+			tx.PutTargetGroup(&model.TargetGroup{Name: g, ARN: owner.TargetGroupARN(g, "0123456789abcdef"), Protocol: "HTTP", TargetType: targetType})
+		}
+	})
+}
+
 func registries(id, container string, port int32) []types.ServiceRegistry {
 	arn := "arn:aws:servicediscovery:us-east-1:123456789012:service/" + id
 	return []types.ServiceRegistry{{RegistryArn: &arn, ContainerName: &container, ContainerPort: &port}}

@@ -27,8 +27,17 @@ type Service struct {
 	Label string
 	// Known are all operations of the service, answered or not.
 	Known map[string]bool
+	// Form makes it a service of the Query protocol, whose requests are forms that name
+	// the operation in Action; TargetPrefix is empty then. At most one service is.
+	Form *Form
 	// Call runs an operation that is known on a body and returns what to answer.
 	Call func(ctx context.Context, st *store.Store, operation string, body []byte) (any, error)
+}
+
+// Form is how a service of the Query protocol writes its answers, which are XML.
+type Form struct {
+	Answer func(operation, requestID string, out any) ([]byte, error)
+	Refuse func(e *ecs.Error, requestID string) ([]byte, error)
 }
 
 // Decode reads a body into an operation's input. Members that the input does not

@@ -1,7 +1,7 @@
 // Package reaper ends what nobody else will end: the tasks of hosts that stay
 // silent for too long, the records of tasks that stopped long ago, client tokens
-// after a day, and task definitions that were deleted once nothing uses them. It
-// is a loop of the leader, driven by the store's changes and by the next moment at
+// after a day, targets that were deregistered and are drained, and task definitions
+// that were deleted once nothing uses them. It is a loop of the leader, driven by the store's changes and by the next moment at
 // which something falls due; it holds no state of its own.
 package reaper
 
@@ -76,6 +76,9 @@ func (r *Reaper) reap(ctx context.Context, now time.Time) (next time.Time, err e
 		return now, err
 	}
 	if next, err = r.reapSecrets(ctx, view, now, next); err != nil {
+		return now, err
+	}
+	if next, err = r.reapTargets(ctx, view, now, next); err != nil {
 		return now, err
 	}
 	if next, err = r.reapTokens(ctx, view, now, next); err != nil {
