@@ -29,8 +29,10 @@ type table struct {
 	metrics *metrics
 	log     *slog.Logger
 	session *session.Session
-	starts  *semaphore.Weighted
-	wake    chan struct{}
+	// endpoint is set before anything runs.
+	endpoint *endpoint
+	starts   *semaphore.Weighted
+	wake     chan struct{}
 
 	mu       sync.Mutex
 	instance string             // ARN under which new containers are made
@@ -139,9 +141,12 @@ func (t *table) run(ctx context.Context) error {
 }
 
 func (t *table) ended(w *worker) {
+	w.release()
+	close(w.gone)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.workers[w.arn] == w {
+		t.endpoint.forget(w.arn)
 		delete(t.workers, w.arn)
 	}
 }
@@ -164,6 +169,7 @@ func (t *table) reconcile(now time.Time) []*worker {
 	if t.known {
 		started = append(started, t.takeOrphans(now)...)
 		clear(t.touched) // all that was found has a worker now
+		t.endpoint.complete()
 	}
 	return started
 }
@@ -236,9 +242,15 @@ func (t *table) hire(want session.Task, now time.Time) *worker {
 		state.Fault = lifecycle.FaultInitialize(err)
 	} else {
 		state = lifecycle.NewState(task, known, found, now)
+		t.endpoint.equip(&task, want)
 	}
 	task.Stop = want.Stop
-	return t.employ(task, state, now)
+	task.Limits = lifecycle.Limits{Create: t.config.CreateTimeout, Start: t.config.StartTimeout, Stop: t.config.StopMargin}
+	w := t.employ(task, state, now)
+	if want.Definition != nil {
+		w.about = about(want, t.config)
+	}
+	return w
 }
 
 func (t *table) compile(want session.Task) (lifecycle.Task, error) {
@@ -247,7 +259,8 @@ func (t *table) compile(want session.Task) (lifecycle.Task, error) {
 	}
 	return lifecycle.Compile(lifecycle.Input{
 		ARN: want.ARN, Cluster: want.Cluster, Instance: t.instance, Definition: want.Definition, Overrides: want.Overrides,
-		Subnets: want.Subnets, Host: t.offer.Host, StopTimeout: t.config.StopTimeout, CleanupWait: t.config.TaskCleanupWait,
+		Subnets: want.Subnets, Host: t.offer.Host, Assigned: want.Assigned, LogDrivers: t.offer.logDrivers,
+		StopTimeout: t.config.StopTimeout, CleanupWait: t.config.TaskCleanupWait,
 	})
 }
 
@@ -310,6 +323,7 @@ func (t *table) clear(orphan lifecycle.Task, found []runtime.Container, now time
 
 func (t *table) employ(task lifecycle.Task, state lifecycle.State, now time.Time) *worker {
 	w := newWorker(t, task, state, now)
+	w.release = t.images.hold(w.imageRefs())
 	if t.touched[task.ARN] {
 		for unit := range w.inbox.noticed {
 			w.inbox.noticed[unit] = true

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/longshore/longshore/agent/lifecycle"
 	agentv1 "github.com/longshore/longshore/proto/agent/v1"
 	"github.com/longshore/longshore/proto/ecs"
 )
@@ -27,7 +28,11 @@ type Task struct {
 	KnownStatus string            // what the control plane has been told
 	StopReason  string
 	Checks      []*agentv1.TargetCheck
-	Subnets     []string // of a task in awsvpc mode
+	Subnets     []string                      // of a task in awsvpc mode
+	Assigned    map[string]lifecycle.Assigned // by container: what the control plane chose for it
+	LaunchType  string
+	// ContainerARNs are in the order of the definition's containers.
+	ContainerARNs []string
 	// Invalid is why the task cannot be run at all, in which case there may be
 	// no Definition.
 	Invalid error
@@ -73,10 +78,19 @@ func (d *decoder) task(t *agentv1.Task) Task {
 		StopReason:  t.StopReason,
 		Subnets:     t.Subnets,
 		Checks:      t.Checks,
-		Invalid:     d.broken[t.Definition],
+		LaunchType:  t.LaunchType,
+
+		ContainerARNs: t.ContainerArns,
+		Invalid:       d.broken[t.Definition],
 	}
 	if task.Definition == nil && task.Invalid == nil {
 		task.Invalid = fmt.Errorf("the control plane did not send task definition %s", t.Definition)
+	}
+	for _, a := range t.Assignments {
+		if task.Assigned == nil {
+			task.Assigned = map[string]lifecycle.Assigned{}
+		}
+		task.Assigned[a.Container] = lifecycle.Assigned{GPUs: a.GpuIds, ImageDigest: a.ImageDigest}
 	}
 	if len(t.Overrides) > 0 {
 		task.Overrides = &ecs.TaskOverride{}

@@ -53,6 +53,10 @@ ends; services keep their desired count and are filled again at the next start.`
 			}
 			defer closeFiles()
 			agentSettings.anySubnet = true // commands written for AWS run as they are
+			tasksAsk, err := agentSettings.metadata.config()
+			if err != nil {
+				return err
+			}
 			cfg, err := planeFlags.config(filepath.Join(dataDir, "controlplane"), log)
 			if err != nil {
 				return err
@@ -68,6 +72,8 @@ ends; services keep their desired count and are filled again at the next start.`
 				return err
 			}
 			agentCfg.EnvironmentFiles = files
+			agentCfg.GPUs = agentSettings.devices(cmd.Context(), log)
+			agentCfg.Metadata = tasksAsk
 			a, err := agent.New(agentCfg)
 			if err != nil {
 				return err

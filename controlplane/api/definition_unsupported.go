@@ -12,7 +12,6 @@ import (
 // Longshore: members by their path, or a single value of a member. To support one
 // is to delete its row here and to change its row in docs/compatibility.md.
 var unsupportedYet = []string{
-	"taskRoleArn",
 	"requiresCompatibilities=MANAGED_INSTANCES",
 	"proxyConfiguration",
 	"inferenceAccelerators",
@@ -26,20 +25,8 @@ var unsupportedYet = []string{
 	"volumes.fsxWindowsFileServerVolumeConfiguration",
 	"volumes.configuredAtLaunch",
 
-	"containerDefinitions.portMappings.appProtocol",
-	"containerDefinitions.portMappings.containerPortRange",
-	"containerDefinitions.restartPolicy",
-	"containerDefinitions.versionConsistency=enabled",
-	"containerDefinitions.disableNetworking",
-	"containerDefinitions.linuxParameters.capabilities",
-	"containerDefinitions.linuxParameters.devices",
-	"containerDefinitions.linuxParameters.sharedMemorySize",
-	"containerDefinitions.linuxParameters.tmpfs",
-	"containerDefinitions.linuxParameters.maxSwap",
-	"containerDefinitions.linuxParameters.swappiness",
-	"containerDefinitions.logConfiguration",
-	"containerDefinitions.systemControls",
-	"containerDefinitions.resourceRequirements",
+	"containerDefinitions.logConfiguration.logDriver=awsfirelens",
+	"containerDefinitions.resourceRequirements.type=InferenceAccelerator",
 	"containerDefinitions.firelensConfiguration",
 	"containerDefinitions.credentialSpecs",
 }

@@ -336,10 +336,9 @@ func TestCreateTaskSet_Refuses(t *testing.T) {
 		"an unknown definition": {func(in *awsecs.CreateTaskSetInput) { in.TaskDefinition = aws.String("x") }, client, "TaskDefinition not found."},
 		"an inactive one":       {func(in *awsecs.CreateTaskSetInput) { in.TaskDefinition = &inactive }, client, "TaskDefinition is inactive"},
 		"FARGATE":               {func(in *awsecs.CreateTaskSetInput) { in.LaunchType = "FARGATE" }, client, "Task definition does not support launch_type FARGATE."},
-		"a strange platform":    {func(in *awsecs.CreateTaskSetInput) { in.LaunchType, in.PlatformVersion = "FARGATE", aws.String("9") }, "PlatformUnknownException", ""},
 		"a platform on EC2":     {func(in *awsecs.CreateTaskSetInput) { in.PlatformVersion = aws.String("LATEST") }, invalid, ""},
 		"both kinds":            {func(in *awsecs.CreateTaskSetInput) { in.LaunchType, in.CapacityProviderStrategy = "EC2", fargate }, invalid, ""},
-		"FARGATE capacity":      {func(in *awsecs.CreateTaskSetInput) { in.CapacityProviderStrategy = fargate }, "UnsupportedFeatureException", ""},
+		"FARGATE capacity":      {func(in *awsecs.CreateTaskSetInput) { in.CapacityProviderStrategy = fargate }, client, "Task definition does not support launch_type FARGATE."},
 		"unknown capacity": {func(in *awsecs.CreateTaskSetInput) {
 			in.CapacityProviderStrategy = []types.CapacityProviderStrategyItem{{CapacityProvider: aws.String("p")}}
 		}, invalid, ""},
@@ -348,6 +347,9 @@ func TestCreateTaskSet_Refuses(t *testing.T) {
 		"a strange token":   {func(in *awsecs.CreateTaskSetInput) { in.ClientToken = aws.String("a b") }, invalid, ""},
 		"aws's tag":         {func(in *awsecs.CreateTaskSetInput) { in.Tags = []types.Tag{{Key: aws.String("aws:k")}} }, invalid, ""},
 		"a network":         {func(in *awsecs.CreateTaskSetInput) { in.NetworkConfiguration = network("subnet-1") }, invalid, "Network Configuration is not valid for the given networkMode of this task definition."},
+		"a classic balancer": {func(in *awsecs.CreateTaskSetInput) {
+			in.LoadBalancers = []types.LoadBalancer{{LoadBalancerName: aws.String("b"), ContainerName: aws.String("main"), ContainerPort: aws.Int32(80)}}
+		}, "UnsupportedFeatureException", ""},
 		"two target groups": {func(in *awsecs.CreateTaskSetInput) { in.LoadBalancers = balancers("a", "b") }, invalid, ""},
 		"two registries": {func(in *awsecs.CreateTaskSetInput) {
 			in.ServiceRegistries = append(registries("a", "main", 80), registries("b", "main", 80)...)

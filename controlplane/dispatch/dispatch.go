@@ -17,6 +17,7 @@ import (
 
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/store"
+	"github.com/longshore/longshore/proto/ecs"
 )
 
 // Config is what a dispatcher needs.
@@ -256,11 +257,15 @@ func (d *Dispatcher) groupChanged(view *store.Tables, old, next *model.TargetGro
 }
 
 // concerns returns the task if the change is one that its agent must know; what
-// the agent itself reported is not.
+// the agent itself reported is not. Nor is the end of a task whose host was given
+// up: its containers are left running when that was by force
+// (DeregisterContainerInstance, seed 000).
 func concerns(old, next *model.Task) *model.Task {
 	switch {
 	case next == nil:
 		return old
+	case next.StopCode == ecs.TaskStopCodeTerminationNotice && !store.TaskLive(next):
+		return nil
 	case old == nil, old.MayStop() != next.MayStop(), store.TaskLive(old) != store.TaskLive(next),
 		old.RegisteredAt.IsZero() != next.RegisteredAt.IsZero(), old.DrainUntil.IsZero() != next.DrainUntil.IsZero():
 		return next
@@ -279,4 +284,10 @@ func (d *Dispatcher) closeAll() {
 		s.end(errors.New("this control plane does not lead any more"))
 	}
 	d.closed = true
+}
+
+// Runs tells whether a task was placed on an instance.
+func (d *Dispatcher) Runs(key InstanceKey, id model.TaskID) bool {
+	t, ok := d.cfg.Store.View().Task(key.Cluster, id)
+	return ok && t.Instance == key.ID
 }

@@ -20,6 +20,8 @@ const (
 	httpMatcher      = "200"
 )
 
+const maxPath = 1024
+
 func standardCheck(g *model.TargetGroup) model.HealthCheck {
 	h := model.HealthCheck{
 		Protocol: model.ProtocolTCP, Port: model.TrafficPort, Interval: standardInterval, Timeout: tcpTimeout,
@@ -87,7 +89,7 @@ func readWeb(f *form, g *model.TargetGroup, h *model.HealthCheck) {
 	}
 	if f.has("HealthCheckPath") {
 		h.Path = f.text("HealthCheckPath")
-		if len(h.Path) > 1024 || !checkPath.MatchString(h.Path) {
+		if len(h.Path) > maxPath || !checkPath.MatchString(h.Path) {
 			f.fail(invalid("Health check path '%s' must begin with a '/' character, and can only contain printable ASCII characters, without spaces", clip(h.Path)))
 		}
 	}

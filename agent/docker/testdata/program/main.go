@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Where the programs listen: not at the same port, because some of the tests
@@ -27,7 +28,7 @@ func main() {
 		fail("what to do is missing")
 	}
 	switch os.Args[1] {
-	case "serve": // answers on port 8080, and ends with 0 on SIGTERM, with CODE on /exit/CODE
+	case "serve": // answers on port 8080, with a file on /read/PATH; ends with 0 on SIGTERM, with CODE on /exit/CODE
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, syscall.SIGTERM)
 		serve(stop, serving)
@@ -36,6 +37,8 @@ func main() {
 		serve(nil, ignoring)
 	case "ask": // ends with 0 if serve answers beside it
 		ask()
+	case "fetch": // asks for all that a task can ask for, into files of a folder, and ends with 0
+		fetch()
 	case "exit": // ends at once with the given code
 		exit()
 	default:
@@ -51,8 +54,12 @@ func serve(stop <-chan os.Signal, address string) {
 			if code, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/exit/")); err == nil {
 				os.Exit(code)
 			}
+			if path, ok := strings.CutPrefix(r.URL.Path, "/read/"); ok {
+				http.ServeContent(w, r, path, time.Time{}, contentOf("/"+path))
+				return
+			}
 			// A client that is gone is no concern of a test's server.
-			_, _ = fmt.Fprintln(w, answer(r))
+			_, _ = fmt.Fprintln(w, reply(r))
 		}))
 	}()
 	select {
@@ -62,8 +69,8 @@ func serve(stop <-chan os.Signal, address string) {
 	}
 }
 
-// answer does what a request asks of the server, for tests of what is around it.
-func answer(r *http.Request) string {
+// reply does what a request asks of the server, for tests of what is around it.
+func reply(r *http.Request) string {
 	q := r.URL.Query()
 	switch r.URL.Path {
 	case "/get": // what another server says
@@ -113,6 +120,15 @@ func processes() string {
 		}
 	}
 	return strings.Join(names, ", ")
+}
+
+// contentOf is what a file of this container says, or why that is not to be known.
+func contentOf(path string) *strings.Reader {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return strings.NewReader("error: " + err.Error())
+	}
+	return strings.NewReader(string(content))
 }
 
 func ask() {
