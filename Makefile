@@ -4,7 +4,8 @@
 # scripts/setup-docker.sh, where the variables for the Docker engine are, too).
 #
 # Settings, from the environment or the command line:
-#   LONGSHORE_API_ADDR, LONGSHORE_AGENT_ADDR, LONGSHORE_OPS_ADDR   where `make run` listens
+#   LONGSHORE_API_ADDR, LONGSHORE_AGENT_ADDR, LONGSHORE_OPS_ADDR,
+#   LONGSHORE_ENDPOINTS_ADDR   where `make run` listens
 #   LONGSHORE_DATA_DIR   where `make run` keeps its state (.run/dev)
 #   LONGSHORE_RUN_DIR    process ids, logs and helper programs (.run)
 #   TESTFLAGS, PKGS      more arguments for go test, and the packages to test

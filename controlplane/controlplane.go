@@ -23,6 +23,8 @@ import (
 	"github.com/longshore/longshore/controlplane/elbv2"
 	"github.com/longshore/longshore/controlplane/leader"
 	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/proxies"
+	"github.com/longshore/longshore/controlplane/proxies/catalog"
 	"github.com/longshore/longshore/controlplane/resolve"
 	"github.com/longshore/longshore/controlplane/secrets"
 	"github.com/longshore/longshore/controlplane/secretsapi"
@@ -39,11 +41,14 @@ type Config struct {
 	EtcdLimits    store.Limits // of transactions of the external cluster; default store.DefaultLimits
 
 	API, Agents, Ops net.Listener
+	// Endpoints is where target groups are served to proxies; without, they are not.
+	Endpoints     proxies.Listeners
+	EndpointsZone string // of the names there; default longshore.internal
 	// AdvertiseAPI and AdvertiseAgents are the addresses by which other control
 	// planes and agents reach this one. Default: the listeners' own.
-	AdvertiseAPI, AdvertiseAgents string
-	AgentTLS                      *tls.Config       // nil: agents connect without TLS
-	Keys                          map[string]string // access key id → secret; empty: callers are not checked
+	AdvertiseAPI, AdvertiseAgents, AdvertiseEndpoints string
+	AgentTLS                                          *tls.Config       // nil: agents connect without TLS
+	Keys                                              map[string]string // access key id → secret; empty: callers are not checked
 
 	DisconnectAfter      time.Duration // silence after which an agent is not connected; default 5 s
 	ReplaceAfter         time.Duration // silence after which its service tasks are replaced; default 15 s
@@ -85,6 +90,12 @@ func (c *Config) setDefaults() {
 	if c.AdvertiseAgents == "" {
 		c.AdvertiseAgents = c.Agents.Addr().String()
 	}
+	if c.AdvertiseEndpoints == "" && c.Endpoints.Stream != nil {
+		c.AdvertiseEndpoints = c.Endpoints.Stream.Addr().String()
+	}
+	if c.EndpointsZone == "" {
+		c.EndpointsZone = "longshore.internal"
+	}
 }
 
 // ControlPlane is one control plane process.
@@ -95,6 +106,7 @@ type ControlPlane struct {
 	closers  []func() error
 	api      *api.Server
 	registry *prometheus.Registry
+	targets  *catalog.Catalog // the target groups, whoever leads
 
 	term   atomic.Pointer[term] // nil while it does not lead
 	mu     sync.Mutex
@@ -105,7 +117,7 @@ type ControlPlane struct {
 // New takes the data folder and opens etcd.
 func New(ctx context.Context, cfg Config) (*ControlPlane, error) {
 	cfg.setDefaults()
-	c := &ControlPlane{cfg: cfg, registry: prometheus.NewRegistry(), change: make(chan struct{})}
+	c := &ControlPlane{cfg: cfg, registry: prometheus.NewRegistry(), targets: catalog.New(), change: make(chan struct{})}
 	if err := c.open(ctx); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
@@ -154,6 +166,7 @@ func (c *ControlPlane) Run(ctx context.Context) error {
 	group.Go(func() error { return c.serveAPI(ctx) })
 	group.Go(func() error { return c.serveAgents(ctx) })
 	group.Go(func() error { return c.serveOps(ctx) })
+	group.Go(func() error { return c.serveEndpoints(ctx) })
 	group.Go(func() error { return leader.Observe(ctx, c.etcd.client, c.learnLeader) })
 	group.Go(func() error {
 		if err := c.checkSecrets(ctx); err != nil {
@@ -162,7 +175,7 @@ func (c *ControlPlane) Run(ctx context.Context) error {
 		return leader.Run(ctx, leader.Config{
 			Client:    c.etcd.client,
 			Node:      c.node,
-			Addresses: leader.Addresses{API: c.cfg.AdvertiseAPI, Agent: c.cfg.AdvertiseAgents},
+			Addresses: leader.Addresses{API: c.cfg.AdvertiseAPI, Agent: c.cfg.AdvertiseAgents, Endpoints: c.cfg.AdvertiseEndpoints},
 			Logger:    c.cfg.Logger,
 		}, c.lead)
 	})

@@ -17,7 +17,7 @@ import (
 // plane starts a control plane of its own.
 func (s *site) plane(name, api, agents string, more ...string) *testbed.Process {
 	args := append([]string{
-		"controlplane", "--data-dir", filepath.Join(s.dir, name), "--api-addr", api, "--agent-addr", agents, "--ops-addr", testbed.FreeAddress(s.t),
+		"controlplane", "--data-dir", filepath.Join(s.dir, name), "--api-addr", api, "--agent-addr", agents, "--ops-addr", testbed.FreeAddress(s.t), "--endpoints-addr", "127.0.0.1:0",
 	}, more...)
 	return start(s.t, args...)
 }

@@ -10,11 +10,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/miekg/dns"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/longshore/longshore/controlplane"
 	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/proxies"
 	"github.com/longshore/longshore/controlplane/store"
 )
 
@@ -22,7 +24,9 @@ import (
 type controlPlaneFlags struct {
 	account, region             string
 	apiAddr, agentAddr, opsAddr string
+	endpointsAddr, zone         string
 	advertiseAPI, advertise     string
+	advertiseEndpoints          string
 	etcdEndpoints               []string
 	etcdMaxTxnOps               int
 	etcdTLS, agentTLS           tlsFlags
@@ -41,6 +45,8 @@ func (f *controlPlaneFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.apiAddr, "api-addr", "127.0.0.1:7470", "address of the ECS API")
 	flags.StringVar(&f.agentAddr, "agent-addr", "", "address for agents (default 127.0.0.1:7471; with TLS :7471)")
 	flags.StringVar(&f.opsAddr, "ops-addr", "127.0.0.1:7472", "address of metrics, health and profiles")
+	flags.StringVar(&f.endpointsAddr, "endpoints-addr", "127.0.0.1:7473", "address where proxies learn of the members of target groups: xDS, HTTP, and DNS over TCP and UDP; empty for none")
+	flags.StringVar(&f.zone, "endpoints-zone", "longshore.internal", "DNS zone of the names at --endpoints-addr: _GROUP._tcp.ZONE")
 	flags.StringToStringVar(&f.keys, "access-key", nil, "ID=SECRET of a caller of the API, may be repeated; without any, callers are not checked")
 	flags.DurationVar(&f.disconnect, "agent-disconnect-after", 5*time.Second, "silence after which an instance is not connected and gets no tasks")
 	flags.DurationVar(&f.replace, "agent-replace-after", 15*time.Second, "silence after which the service tasks of an instance are replaced elsewhere")
@@ -60,6 +66,7 @@ func (f *controlPlaneFlags) addExternal(flags *pflag.FlagSet) {
 	f.agentTLS.add(flags, "agent-tls", "agents")
 	flags.StringVar(&f.advertiseAPI, "advertise-api-addr", "", "address by which other control planes reach this one's API (default --api-addr)")
 	flags.StringVar(&f.advertise, "advertise-agent-addr", "", "address by which agents reach this control plane (default --agent-addr)")
+	flags.StringVar(&f.advertiseEndpoints, "advertise-endpoints-addr", "", "address by which other control planes reach this one's target groups (default --endpoints-addr)")
 }
 
 var accountForm = regexp.MustCompile(`^[0-9]{12}$`)
@@ -72,6 +79,8 @@ func (f *controlPlaneFlags) config(dataDir string, log *slog.Logger) (controlpla
 		EtcdEndpoints:        f.etcdEndpoints,
 		AdvertiseAPI:         f.advertiseAPI,
 		AdvertiseAgents:      f.advertise,
+		AdvertiseEndpoints:   f.advertiseEndpoints,
+		EndpointsZone:        f.zone,
 		Keys:                 f.keys,
 		DisconnectAfter:      f.disconnect,
 		ReplaceAfter:         f.replace,
@@ -110,6 +119,9 @@ func (f *controlPlaneFlags) config(dataDir string, log *slog.Logger) (controlpla
 			return cfg, err
 		}
 	}
+	if _, ok := dns.IsDomainName(f.zone); !ok || strings.Trim(f.zone, ".") == "" {
+		return cfg, fmt.Errorf("--endpoints-zone: %q is no name of a DNS zone", f.zone)
+	}
 	agentAddr := f.agentAddr
 	if agentAddr == "" {
 		// Without TLS anybody who reaches the address can register a host.
@@ -146,6 +158,13 @@ func (f *controlPlaneFlags) listen(cfg *controlplane.Config, agentAddr string, l
 		}
 		*l.listener = listener
 	}
+	if f.endpointsAddr != "" {
+		var err error
+		if cfg.Endpoints, err = proxies.Listen(f.endpointsAddr); err != nil {
+			closeListeners(*cfg)
+			return fmt.Errorf("--endpoints-addr: %w", err)
+		}
+	}
 	if host, _, err := net.SplitHostPort(cfg.Agents.Addr().String()); err == nil && cfg.AgentTLS == nil {
 		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
 			log.Warn("agents connect without TLS: anyone who reaches the address can register a host", "address", cfg.Agents.Addr().String())
@@ -160,6 +179,8 @@ func closeListeners(cfg controlplane.Config) {
 			l.Close()
 		}
 	}
+	// What could not be closed goes with the process, which is about to end.
+	_ = cfg.Endpoints.Close()
 }
 
 func newControlPlane() *cobra.Command {

@@ -261,7 +261,7 @@ func TestDev_StoppedTasksAreCleanedUpAfterTheWait(t *testing.T) {
 func TestDev_ASecondOneOnTheSameFolderIsRefused(t *testing.T) {
 	s := newSite(t)
 	s.dev()
-	second := start(t, "dev", "--data-dir", s.dir+"/data", "--api-addr", testbed.FreeAddress(t), "--agent-addr", testbed.FreeAddress(t), "--ops-addr", testbed.FreeAddress(t))
+	second := start(t, "dev", "--data-dir", s.dir+"/data", "--api-addr", testbed.FreeAddress(t), "--agent-addr", testbed.FreeAddress(t), "--ops-addr", testbed.FreeAddress(t), "--endpoints-addr", "127.0.0.1:0")
 	select {
 	case <-second.Ended():
 	case <-time.After(testbed.Patience):

@@ -51,12 +51,12 @@ func start(t *testing.T, args ...string) *testbed.Process {
 
 // site is where a test runs its longshore: addresses, a folder, a Docker engine.
 type site struct {
-	t                *testing.T
-	dir              string
-	api, agents, ops string
-	engine           *docker.Runtime
-	images           agenttest.Images
-	ecs              *awsecs.Client
+	t                           *testing.T
+	dir                         string
+	api, agents, ops, endpoints string
+	engine                      *docker.Runtime
+	images                      agenttest.Images
+	ecs                         *awsecs.Client
 }
 
 func newSite(t *testing.T) *site {
@@ -66,7 +66,7 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, dir: t.TempDir(), api: testbed.FreeAddress(t), agents: testbed.FreeAddress(t), ops: testbed.FreeAddress(t), engine: engine}
+	s := &site{t: t, dir: t.TempDir(), api: testbed.FreeAddress(t), agents: testbed.FreeAddress(t), ops: testbed.FreeAddress(t), endpoints: testbed.FreeAddress(t), engine: engine}
 	s.images = agenttest.ImportImages(t, host)
 	s.ecs = client(s.api)
 	t.Cleanup(func() {
@@ -126,7 +126,7 @@ func client(address string) *awsecs.Client {
 func (s *site) dev(more ...string) *testbed.Process {
 	s.t.Helper()
 	args := append([]string{
-		"dev", "--data-dir", filepath.Join(s.dir, "data"), "--api-addr", s.api, "--agent-addr", s.agents, "--ops-addr", s.ops,
+		"dev", "--data-dir", filepath.Join(s.dir, "data"), "--api-addr", s.api, "--agent-addr", s.agents, "--ops-addr", s.ops, "--endpoints-addr", s.endpoints,
 		"--cluster", s.cluster(),
 	}, more...)
 	p := start(s.t, args...)

@@ -236,7 +236,7 @@ func TestSecrets_AWrongKeyIsNoticedAtTheStart(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		wrong := start(t, "dev", "--data-dir", filepath.Join(s.dir, "data"), "--api-addr", s.api, "--agent-addr", s.agents, "--ops-addr", s.ops, "--cluster", s.cluster())
+		wrong := start(t, "dev", "--data-dir", filepath.Join(s.dir, "data"), "--api-addr", s.api, "--agent-addr", s.agents, "--ops-addr", s.ops, "--endpoints-addr", "127.0.0.1:0", "--cluster", s.cluster())
 		<-wrong.Ended()
 		if log := wrong.Log(); !strings.Contains(log, "--secrets-key does not fit") || !strings.Contains(log, c.want) {
 			t.Errorf("%s: it ended with %s", name, log)

@@ -34,6 +34,8 @@ type Addresses struct {
 	Node  string
 	API   string // host:port of the ECS API
 	Agent string // host:port for agents
+	// Endpoints is the host:port where its target groups are served; "" if they are not.
+	Endpoints string
 }
 
 // Term is one term of leadership.

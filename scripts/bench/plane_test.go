@@ -42,7 +42,8 @@ func startPlane(b *testing.B, binary string, args ...string) *plane {
 	address := testbed.FreeAddress(b)
 	p.api = newAPI(b, address)
 	args = append(args, "--data-dir", filepath.Join(b.TempDir(), "data"),
-		"--api-addr", address, "--agent-addr", p.agents, "--ops-addr", p.ops)
+		"--api-addr", address, "--agent-addr", p.agents, "--ops-addr", p.ops,
+		"--endpoints-addr", "127.0.0.1:0")
 	c := testbed.Start(b, binary, args...).AwaitReady()
 	b.Cleanup(c.Stop)
 	return p

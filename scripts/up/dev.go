@@ -108,7 +108,8 @@ func startDev(c config) (_ *record, err error) {
 	defer func() { err = errors.Join(err, stderr.Close()) }()
 
 	cmd := exec.Command(filepath.Join(c.root, "bin", "longshore"), "dev", "--data-dir", c.dataDir,
-		"--api-addr", c.apiAddr, "--agent-addr", c.agentAddr, "--ops-addr", c.opsAddr)
+		"--api-addr", c.apiAddr, "--agent-addr", c.agentAddr, "--ops-addr", c.opsAddr,
+		"--endpoints-addr", c.endpointsAddr)
 	cmd.Dir = c.root
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

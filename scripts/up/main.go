@@ -52,6 +52,8 @@ type config struct {
 	apiAddr   string
 	agentAddr string
 	opsAddr   string
+	// endpointsAddr is where proxies learn of targets.
+	endpointsAddr string
 }
 
 func configFromEnvironment() (config, error) {
@@ -74,6 +76,8 @@ func configFromEnvironment() (config, error) {
 		apiAddr:   setting("LONGSHORE_API_ADDR", "127.0.0.1:7470"),
 		agentAddr: setting("LONGSHORE_AGENT_ADDR", "127.0.0.1:7471"),
 		opsAddr:   setting("LONGSHORE_OPS_ADDR", "127.0.0.1:7472"),
+
+		endpointsAddr: setting("LONGSHORE_ENDPOINTS_ADDR", "127.0.0.1:7473"),
 	}
 	c.dataDir = setting("LONGSHORE_DATA_DIR", filepath.Join(c.runDir, "dev"))
 	if err := os.MkdirAll(filepath.Join(c.runDir, "bin"), 0o755); err != nil {
