@@ -10,7 +10,8 @@ func (t *Tables) All() iter.Seq[any] {
 	return func(yield func(any) bool) {
 		_ = walk(t.clusters, yield) && walk(t.providers, yield) && walk(t.families, yield) &&
 			walk(t.definitions, yield) && walk(t.instances, yield) && walk(t.services, yield) &&
-			walk(t.events, yield) && walk(t.tasks, yield) && walk(t.settings, yield) && walk(t.tokens, yield)
+			walk(t.events, yield) && walk(t.tasks, yield) && walk(t.settings, yield) && walk(t.tokens, yield) &&
+			walk(t.namespaces, yield) && walk(t.registries, yield) && walk(t.registryInstances, yield) && walk(t.registryOperations, yield)
 	}
 }
 

@@ -74,10 +74,12 @@ func (t *Tables) deriveService(old, next *model.Service) {
 	count(next, 1)
 	t.deriveServiceUses(old, next)
 	t.deriveDefinitionUses(old, next)
+	t.deriveServiceMembers(old, next)
 }
 
 func (t *Tables) deriveInstance(old, next *model.Instance) {
 	t.deriveAttributes(old, next)
+	t.deriveInstanceMembers(old, next)
 	wasLive, isLive := old != nil && InstanceLive(old), next != nil && InstanceLive(next)
 	switch {
 	case isLive:
@@ -98,6 +100,7 @@ func (t *Tables) deriveInstance(old, next *model.Instance) {
 }
 
 func (t *Tables) deriveTask(old, next *model.Task) {
+	t.deriveTaskMember(old, next)
 	if old != nil && next != nil && TaskLive(old) && TaskLive(next) && old.Instance == next.Instance {
 		// The usual change: it holds what it held.
 		if old.LastStatus != next.LastStatus {

@@ -23,6 +23,10 @@ import (
 //	    ├── secrets/<name>                     → model.Secret, with its versions; values are encrypted
 //	    ├── parameters/<name>                  → model.Parameter; the value is encrypted
 //	    ├── tokens/<cluster>/<client token>    → model.RunToken, for 24 hours
+//	    ├── namespaces/<id>                    → model.Namespace
+//	    ├── registries/<id>                    → model.Registry, a service of Cloud Map
+//	    ├── registered/<registry>/<id>         → model.RegistryInstance, those made by hand
+//	    ├── registryops/<id>                   → model.RegistryOperation, for a day
 //	    └── tasks/<cluster>/<id>               → model.Task, with its containers
 //
 // Names are of letters, digits, hyphens and underscores, so that no key is a
@@ -80,3 +84,14 @@ func taskKey(t *model.Task) string {
 func secretKey(s *model.Secret) string { return statePrefix + secretFolder + s.Name }
 
 func parameterKey(p *model.Parameter) string { return statePrefix + parameterFolder + p.Name }
+
+func namespaceKey(n *model.Namespace) string { return statePrefix + "namespaces/" + string(n.ID) }
+
+func registryKey(r *model.Registry) string { return statePrefix + "registries/" + string(r.ID) }
+
+// The id of an instance may have slashes; it comes last.
+func registryInstanceKey(i *model.RegistryInstance) string {
+	return statePrefix + "registered/" + string(i.Registry) + "/" + i.ID
+}
+
+func operationKey(o *model.RegistryOperation) string { return statePrefix + "registryops/" + o.ID }

@@ -89,6 +89,14 @@ func (s *Store) loadRecord(key string, value []byte) error {
 		err = loadInto(s.head, &parameterKind, value)
 	case "tokens":
 		err = loadInto(s.head, &tokenKind, value)
+	case "namespaces":
+		err = loadInto(s.head, &namespaceKind, value)
+	case "registries":
+		err = loadInto(s.head, &registryKind, value)
+	case "registered":
+		err = loadInto(s.head, &registryInstanceKind, value)
+	case "registryops":
+		err = loadInto(s.head, &operationKind, value)
 	case "tasks":
 		err = loadInto(s.head, &taskKind, value)
 	default:

@@ -24,6 +24,13 @@ type Tables struct {
 
 	definitionUses *table[definitionUse] // derived from services
 
+	namespaces         *table[model.Namespace]
+	registries         *table[model.Registry]
+	registryInstances  *table[model.RegistryInstance]
+	registryOperations *table[model.RegistryOperation]
+	registryUses       *table[registryUse] // derived from services
+	members            *table[Member]      // derived; see there
+
 	derived *table[derived]
 	epoch   uint64 // grows with each freeze; see derived
 }
@@ -46,6 +53,13 @@ func newTables() *Tables {
 		attributes:  newTable(attributeIndexes...),
 
 		definitionUses: newTable(definitionUseIndexes...),
+
+		namespaces:         newTable(namespaceIndexes...),
+		registries:         newTable(registryIndexes...),
+		registryInstances:  newTable(registryInstanceIndexes...),
+		registryOperations: newTable(operationIndexes...),
+		registryUses:       newTable(registryUseIndexes...),
+		members:            newTable(memberIndexes...),
 
 		derived: newTable(index[derived]{less: func(a, b *derived) bool { return a.cluster < b.cluster }}),
 	}
@@ -72,6 +86,13 @@ func (t *Tables) freeze() *Tables {
 
 		definitionUses: t.definitionUses.freeze(),
 
+		namespaces:         t.namespaces.freeze(),
+		registries:         t.registries.freeze(),
+		registryInstances:  t.registryInstances.freeze(),
+		registryOperations: t.registryOperations.freeze(),
+		registryUses:       t.registryUses.freeze(),
+		members:            t.members.freeze(),
+
 		derived: t.derived.freeze(),
 		epoch:   t.epoch,
 	}
@@ -97,6 +118,11 @@ var (
 	secretKind     = kind[model.Secret]{secretKey, func(t *Tables) *table[model.Secret] { return t.secrets }, nil}
 	parameterKind  = kind[model.Parameter]{parameterKey, func(t *Tables) *table[model.Parameter] { return t.parameters }, nil}
 	tokenKind      = kind[model.RunToken]{tokenKey, func(t *Tables) *table[model.RunToken] { return t.tokens }, nil}
+
+	namespaceKind        = kind[model.Namespace]{namespaceKey, func(t *Tables) *table[model.Namespace] { return t.namespaces }, nil}
+	registryKind         = kind[model.Registry]{registryKey, func(t *Tables) *table[model.Registry] { return t.registries }, nil}
+	registryInstanceKind = kind[model.RegistryInstance]{registryInstanceKey, func(t *Tables) *table[model.RegistryInstance] { return t.registryInstances }, (*Tables).deriveRegistered}
+	operationKind        = kind[model.RegistryOperation]{operationKey, func(t *Tables) *table[model.RegistryOperation] { return t.registryOperations }, nil}
 )
 
 // replace applies one change to the tables and to what is derived from them.
