@@ -30,7 +30,8 @@ type Agent struct {
 	log     *slog.Logger
 	metrics *metrics
 	ready   chan struct{}
-	once    sync.Once // closes ready
+	once    sync.Once   // closes ready
+	offered func(offer) // of Run: takes what the host offers
 }
 
 // New returns an agent that Run starts.
@@ -61,6 +62,10 @@ func (a *Agent) Run(ctx context.Context) error {
 
 	images := newImages(a.config, a.metrics)
 	tasks := newTable(a.config, a.metrics, images)
+	a.offered = func(o offer) {
+		images.provide(o.architecture)
+		tasks.furnish(o, a.groupsOf(o.groups, id.instances()))
+	}
 	monitor := newMonitor(a.config, a.metrics, tasks)
 	tasks.own(id.saved.Instance)
 	monitor.watchOver(id.instances())

@@ -85,8 +85,8 @@ func (f *flaky) engine(m *agenttest.Memory) runtime.Runtime {
 		Remove: func(ctx context.Context, next runtime.Runtime, id string) error {
 			return lossyErr(f, func() error { return next.Remove(ctx, id) })
 		},
-		CreateVolume: func(ctx context.Context, next runtime.Runtime, name string, labels map[string]string) error {
-			return lossyErr(f, func() error { return next.CreateVolume(ctx, name, labels) })
+		CreateVolume: func(ctx context.Context, next runtime.Runtime, volume runtime.Volume) error {
+			return lossyErr(f, func() error { return next.CreateVolume(ctx, volume) })
 		},
 	})
 }

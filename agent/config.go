@@ -37,6 +37,18 @@ type Config struct {
 	ReservedMemoryMiB int      // of the host's memory, not offered; 0
 	ReservedPorts     []uint16 // TCP, never given to tasks; 22, 2375, 2376, 51678–51680
 
+	// Subnets are networks of the engine, by the names under which tasks ask for
+	// them. Every host offers subnet-default, a bridge network that the agent makes
+	// in DefaultSubnetRange (CIDR; the engine chooses) unless it is among Subnets.
+	Subnets            map[string]string
+	DefaultSubnetRange string
+	AnySubnet          bool // subnets that are not offered are taken for subnet-default
+	NoFargate          bool // tasks of the launch type FARGATE do not come here
+	// CgroupRoot is where the host's control groups are mounted. Empty: tasks with a
+	// cpu or memory of their own do not come here.
+	CgroupRoot  string
+	FileSystems map[string]lifecycle.FileSystem // NFS servers, by ids of EFS file systems
+
 	TaskCleanupWait time.Duration // how long stopped containers are kept; 3 h
 	StopTimeout     time.Duration // between stop signal and kill where the definition does not say; 30 s
 	PullBehavior    PullBehavior

@@ -203,7 +203,7 @@ func (c *controlPlane) run(arn string, definition ecs.TaskDefinition, overrides 
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	p := &placed{task: &agentv1.Task{Arn: arn, Cluster: "default", Definition: "definition of " + arn, DesiredStatus: "RUNNING", KnownStatus: "PENDING"}}
+	p := &placed{task: &agentv1.Task{Arn: arn, Cluster: "default", Definition: "definition of " + arn, DesiredStatus: "RUNNING", KnownStatus: "PENDING", Subnets: []string{"subnet-default"}}}
 	if len(overrides) > 0 {
 		if p.task.Overrides, err = json.Marshal(ecs.TaskOverride{ContainerOverrides: overrides}); err != nil {
 			c.t.Fatal(err)
@@ -279,7 +279,7 @@ func (c *controlPlane) wentForward(arn string) {
 	c.t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	order := []string{"PENDING", "RUNNING", "STOPPING", "STOPPED"}
+	order := []string{"PROVISIONING", "PENDING", "RUNNING", "STOPPING", "DEPROVISIONING", "STOPPED"}
 	last := 0
 	for _, s := range c.tasks[arn].statuses {
 		if i := slices.Index(order, s); i < last {

@@ -48,7 +48,7 @@ func TestDocker(t *testing.T) {
 	}
 }
 
-func newDockerHost(t *testing.T, address string, images agenttest.Images) *dockerHost {
+func newDockerHost(t *testing.T, address string, images agenttest.Images, edit ...func(*agent.Config)) *dockerHost {
 	t.Helper()
 	engine, err := docker.New(docker.Config{Host: address})
 	if err != nil {
@@ -61,7 +61,8 @@ func newDockerHost(t *testing.T, address string, images agenttest.Images) *docke
 	})
 	c := newControlPlane(t)
 	t.Cleanup(func() { clear(t, c, engine) }) // after the agent has been stopped
-	return &dockerHost{host: newHost(t, c, engine, func(config *agent.Config) { config.StopTimeout = 20 * time.Second }), engine: engine, images: images, unique: strings.ToLower(rand.Text())}
+	edit = append(edit, func(config *agent.Config) { config.StopTimeout = 20 * time.Second })
+	return &dockerHost{host: newHost(t, c, engine, edit...), engine: engine, images: images, unique: strings.ToLower(rand.Text())}
 }
 
 // clear removes what the test's instances have left on the engine.

@@ -25,6 +25,11 @@ func (a *Agent) registration(ctx context.Context) (*ecs.RegisterContainerInstanc
 	if err != nil {
 		return nil, fmt.Errorf("ask the container engine about the host: %w", err)
 	}
+	offer, err := a.look(ctx, info)
+	if err != nil {
+		return nil, err
+	}
+	a.offered(offer)
 	// What a cloud would say of the machine; here the agent vouches for itself.
 	document, err := json.Marshal(map[string]string{
 		"instanceId": a.config.InstanceName, "availabilityZone": a.config.AvailabilityZone, "architecture": architecture(info),
@@ -35,7 +40,7 @@ func (a *Agent) registration(ctx context.Context) (*ecs.RegisterContainerInstanc
 	return &ecs.RegisterContainerInstanceRequest{
 		InstanceIdentityDocument: string(document),
 		TotalResources:           a.resources(info),
-		Attributes:               a.attributes(info),
+		Attributes:               a.attributes(info, &offer),
 		VersionInfo:              &ecs.VersionInfo{AgentVersion: a.config.Version, DockerVersion: "DockerVersion: " + info.EngineVersion},
 	}, nil
 }
@@ -62,7 +67,7 @@ func (a *Agent) resources(info runtime.Info) []ecs.Resource {
 
 // attributes are what placement can ask for: the host's properties, and the
 // capabilities that it really has.
-func (a *Agent) attributes(info runtime.Info) []ecs.Attribute {
+func (a *Agent) attributes(info runtime.Info, o *offer) []ecs.Attribute {
 	all := map[string]string{
 		"ecs.availability-zone":                 a.config.AvailabilityZone,
 		"ecs.os-type":                           info.OSType,
@@ -88,6 +93,10 @@ func (a *Agent) attributes(info runtime.Info) []ecs.Attribute {
 			all[capability+option] = ""
 		}
 	}
+	for _, driver := range info.VolumeDrivers {
+		all["ecs.capability.docker-plugin."+driver] = ""
+	}
+	maps.Copy(all, o.attributes(!a.config.NoFargate))
 	maps.Copy(all, a.config.Attributes)
 	var attributes []ecs.Attribute
 	for _, name := range slices.Sorted(maps.Keys(all)) {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/longshore/longshore/agent/lifecycle"
+	"github.com/longshore/longshore/agent/pauseimage"
 	"github.com/longshore/longshore/agent/runtime"
 )
 
@@ -25,10 +26,11 @@ type images struct {
 	log      *slog.Logger
 	metrics  *metrics
 
-	mu      sync.Mutex
-	flights map[wanted]*flight
-	local   map[string]runtime.Image // on the host, and good to be used without asking
-	pulled  map[string]bool          // by this agent
+	mu           sync.Mutex
+	architecture string // of the host
+	flights      map[wanted]*flight
+	local        map[string]runtime.Image // on the host, and good to be used without asking
+	pulled       map[string]bool          // by this agent
 }
 
 // wanted is an image and who asks for it: nobody gets what was pulled with the
@@ -138,11 +140,40 @@ func (im *images) flush() {
 	clear(im.local)
 }
 
+// provide says what kind of host images are made for.
+func (im *images) provide(architecture string) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	im.architecture = architecture
+}
+
+// make makes the image of pause containers, which no registry has.
+func (im *images) make(ctx context.Context) (runtime.Image, error) {
+	im.mu.Lock()
+	architecture := im.architecture
+	im.mu.Unlock()
+	layer, err := pauseimage.Layer(architecture)
+	if err != nil {
+		return runtime.Image{}, err
+	}
+	err = im.runtime.Import(ctx, pauseimage.Ref, layer, pauseimage.EntryPoint())
+	im.metrics.called("import", err)
+	if err != nil {
+		return runtime.Image{}, err
+	}
+	return im.lookUp(ctx, pauseimage.Ref)
+}
+
 func (im *images) fetch(ctx context.Context, want wanted) (runtime.Image, error) {
 	ref := want.ref
 	have, err := im.lookUp(ctx, ref)
 	found := err == nil
 	switch {
+	case ref == pauseimage.Ref && found:
+		im.keep(ref, have)
+		return have, nil
+	case ref == pauseimage.Ref && errors.Is(err, runtime.ErrNotFound):
+		return im.make(ctx)
 	case found && im.suffices(ref, have):
 		im.keep(ref, have)
 		return have, nil

@@ -60,7 +60,7 @@ func (j *job) perform(ctx context.Context) lifecycle.Result {
 		j.called(err)
 		return j.logged(lifecycle.Result{Err: err})
 	}
-	return j.logged(lifecycle.Result{Err: j.volumes(ctx)})
+	return j.logged(lifecycle.Result{Err: j.setUp(ctx)})
 }
 
 func (j *job) called(err error) { j.table.metrics.called(j.Op.String(), err) }
@@ -131,19 +131,4 @@ func (j *job) find(ctx context.Context) lifecycle.Result {
 		return lifecycle.Result{Err: runtime.ErrNotFound}
 	}
 	return lifecycle.Result{Container: &all[0]}
-}
-
-func (j *job) volumes(ctx context.Context) error {
-	var errs []error
-	for _, name := range j.worker.volumes {
-		var err error
-		if j.Op == lifecycle.CreateVolumes {
-			err = j.table.runtime.CreateVolume(ctx, name, j.worker.task.Labels)
-		} else {
-			err = j.table.runtime.RemoveVolume(ctx, name)
-		}
-		j.called(err)
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }

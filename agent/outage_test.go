@@ -134,7 +134,7 @@ func TestAgent_FailuresHaveECSsReasons(t *testing.T) {
 		c.run(arn("first"), definition(container("main", "server:1", port(80, 8080))))
 		c.becomes(arn("first"), "RUNNING")
 		broken := definition(container("main", "server:1"))
-		broken.NetworkMode = ecs.NetworkModeAwsvpc
+		broken.Cpu = "512" // on a host that cannot limit a task
 		for id, d := range map[string]ecs.TaskDefinition{
 			"CannotPullContainerError":    definition(container("main", "nowhere.example/missing:1")),
 			"CannotStartContainerError":   definition(container("main", "broken:1")),

@@ -3,11 +3,14 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/longshore/longshore/agent/cgroup"
 	"github.com/longshore/longshore/agent/lifecycle"
 	"github.com/longshore/longshore/agent/runtime"
 	"github.com/longshore/longshore/agent/session"
@@ -40,6 +43,8 @@ type table struct {
 	// found are containers of tasks that nobody has named yet.
 	found   map[string][]runtime.Container
 	volumes []string // as listed last
+	offer   offer    // of the host; known before anything is desired
+	strays  []string // groups of ours on the host when it was looked at last
 	// touched are tasks without a worker of which the engine had news: what was
 	// listed of them may be out of date by the time that they get one.
 	touched map[string]bool
@@ -57,6 +62,19 @@ func (t *table) own(instance string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.instance = instance
+}
+
+// furnish takes what the host offers, and the groups of ours that are on it.
+func (t *table) furnish(o offer, groups []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.offer, t.strays = o, groups
+}
+
+func (t *table) groups() cgroup.Groups {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.offer.groups
 }
 
 // desire takes what the control plane wants.
@@ -227,7 +245,7 @@ func (t *table) compile(want session.Task) (lifecycle.Task, error) {
 	}
 	return lifecycle.Compile(lifecycle.Input{
 		ARN: want.ARN, Cluster: want.Cluster, Instance: t.instance, Definition: want.Definition, Overrides: want.Overrides,
-		StopTimeout: t.config.StopTimeout, CleanupWait: t.config.TaskCleanupWait,
+		Subnets: want.Subnets, Host: t.offer.Host, StopTimeout: t.config.StopTimeout, CleanupWait: t.config.TaskCleanupWait,
 	})
 }
 
@@ -236,39 +254,50 @@ func (t *table) takeOrphans(now time.Time) (started []*worker) {
 	for arn, found := range t.found {
 		t.log.Info("clearing away a task that the control plane does not name", "instance", t.instance, "task", arn, "containers", len(found))
 		task := lifecycle.Orphan(arn, found, nil, t.config.StopTimeout, t.config.TaskCleanupWait)
+		task.Groups = namedGroups(t.straysOf(arn))
 		started = append(started, t.clear(task, found, now))
 	}
 	t.found = nil
-	if volumes := t.ownerless(); len(volumes) > 0 && t.workers[volumeKeeper] == nil {
-		task := lifecycle.Orphan(volumeKeeper, nil, volumes, 0, 0)
+	volumes, groups := t.ownerless()
+	if len(volumes)+len(groups) > 0 && t.workers[keeper] == nil {
+		task := lifecycle.Orphan(keeper, nil, volumes, 0, 0)
+		task.Groups = namedGroups(groups)
 		started = append(started, t.clear(task, nil, now))
 	}
-	t.volumes = nil
+	t.volumes, t.strays = nil, nil
 	return started
 }
 
-// volumeKeeper stands for a task in the table: the one of the volumes whose
+// keeper stands for a task in the table: the one of the volumes and groups whose
 // task is not known. Their removal is tried until no container uses them.
-const volumeKeeper = "ownerless volumes"
+const keeper = "ownerless volumes and groups"
 
-// ownerless returns the listed volumes that belong to no worker's task.
-func (t *table) ownerless() []string {
-	if len(t.volumes) == 0 {
-		return nil
+// straysOf returns the groups of a task.
+func (t *table) straysOf(arn string) []string {
+	var found []string
+	for _, name := range t.strays {
+		if strings.HasSuffix(name, lifecycle.GroupSuffix(arn)) {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
+// ownerless returns the listed volumes and groups that belong to no worker's task.
+func (t *table) ownerless() (volumes, groups []string) {
+	if len(t.volumes)+len(t.strays) == 0 {
+		return nil, nil
 	}
 	owned := map[string]bool{}
 	for _, w := range t.workers {
-		for _, name := range w.volumes {
+		for _, name := range slices.Concat(w.volumes, w.groups) {
 			owned[name] = true
 		}
 	}
-	var left []string
-	for _, name := range t.volumes {
-		if !owned[name] {
-			left = append(left, name)
-		}
+	left := func(names []string) []string {
+		return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return owned[name] })
 	}
-	return left
+	return left(t.volumes), left(t.strays)
 }
 
 func (t *table) clear(orphan lifecycle.Task, found []runtime.Container, now time.Time) *worker {

@@ -19,7 +19,8 @@ import (
 type worker struct {
 	table   *table
 	arn     string
-	volumes []string
+	volumes []string // of the task's own
+	groups  []string
 	born    time.Time
 	silent  bool // nobody is to be told of the task
 	wake    chan struct{}
@@ -54,7 +55,7 @@ type outcome struct {
 
 func newWorker(t *table, task lifecycle.Task, state lifecycle.State, now time.Time) *worker {
 	w := &worker{
-		table: t, arn: task.ARN, volumes: task.VolumeNames, born: now, wake: make(chan struct{}, 1),
+		table: t, arn: task.ARN, volumes: task.VolumeNames(), groups: groupNames(task.Groups), born: now, wake: make(chan struct{}, 1),
 		task: task, state: state, counted: state.Status,
 		cancels: make([]context.CancelFunc, len(task.Units)),
 	}

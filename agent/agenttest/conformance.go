@@ -18,6 +18,10 @@ type Fixture struct {
 	// HealthCheck finds a container of Images.Serve or IgnoreStop healthy once it
 	// deals with signals, and soon.
 	HealthCheck runtime.HealthCheck
+	// RemoveNetwork and RemoveImage undo what a test of the suite made; agents
+	// never do that.
+	RemoveNetwork func(t testing.TB, name string)
+	RemoveImage   func(t testing.TB, ref string)
 }
 
 // Images are the references of images that the engine has, by what their
@@ -78,6 +82,14 @@ func RunConformance(t *testing.T, newRuntime func(t *testing.T) Fixture) {
 		"Ports_TCPAndUDPAreApart":                      portsProtocols,
 		"Network_SharedHasNoAddressOfItsOwn":           networkShared,
 		"Network_OfNotRunningContainerFailsTheStart":   networkNotRunning,
+		"Network_IsFoundByItsWholeName":                networkLookedUp,
+		"Network_MadeAtOnceIsThereOnce":                networkMadeAtOnce,
+		"Network_NamedGivesAnAddress":                  networkNamed,
+		"Network_NamedAndMissingFailsTheStart":         networkNamedMissing,
+		"Namespaces_AreShared":                         namespacesShared,
+		"Namespaces_OfNotRunningFailTheStart":          namespacesOfNotRunning,
+		"Import_MakesAnImageOnTheHost":                 imageImported,
+		"Volume_IsFoundWithWhatItWasMadeWith":          volumeLookedUp,
 		"Volumes_AreMadeOnceListedByLabelAndRemoved":   volumesLife,
 		"Volumes_InUseAreNotRemoved":                   volumesInUse,
 		"Context_EndedGivesItsError":                   contextEnded,

@@ -128,7 +128,7 @@ func (c *conformance) volumes() []string {
 
 func (c *conformance) createVolume(name string, labels map[string]string) {
 	c.Helper()
-	if err := c.Runtime.CreateVolume(c.ctx, name, labels); err != nil {
+	if err := c.Runtime.CreateVolume(c.ctx, runtime.Volume{Name: name, Labels: labels}); err != nil {
 		c.Fatalf("CreateVolume() = %v", err)
 	}
 }

@@ -323,7 +323,7 @@ func contextEnded(c *conformance) {
 		"Stop":         rt.Stop(ctx, id, grace),
 		"Remove":       rt.Remove(ctx, id),
 		"Watch":        rt.Watch(ctx, c.labels, func() {}, func(string, map[string]string) {}),
-		"CreateVolume": rt.CreateVolume(ctx, c.prefix+"v", c.labels),
+		"CreateVolume": rt.CreateVolume(ctx, runtime.Volume{Name: c.prefix + "v", Labels: c.labels}),
 		"RemoveVolume": rt.RemoveVolume(ctx, c.prefix+"v"),
 		"ListVolumes":  errVolumes,
 	} {

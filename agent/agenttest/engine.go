@@ -101,18 +101,39 @@ func programArchive(t testing.TB) []byte {
 	return archive.Bytes()
 }
 
+// RemoveNetwork removes a network that a test has made on the engine at host.
+func RemoveNetwork(t testing.TB, host, name string) {
+	t.Helper()
+	if err := askEngine(context.Background(), host, http.MethodDelete, "/networks/"+name, nil); err != nil {
+		t.Errorf("remove network %s: %v", name, err)
+	}
+}
+
+// RemoveImage removes an image that a test has made on the engine at host.
+func RemoveImage(t testing.TB, host, ref string) {
+	t.Helper()
+	if err := askEngine(context.Background(), host, http.MethodDelete, "/images/"+ref+"?force=1", nil); err != nil {
+		t.Errorf("remove image %s: %v", ref, err)
+	}
+}
+
+// emptyLayer is the archive of a file system with nothing in it.
+func emptyLayer(t testing.TB) []byte {
+	t.Helper()
+	var archive bytes.Buffer
+	if err := tar.NewWriter(&archive).Close(); err != nil {
+		t.Fatalf("archive nothing: %v", err)
+	}
+	return archive.Bytes()
+}
+
 func importImage(t testing.TB, host, ref string, root []byte, changes []string) {
 	t.Helper()
 	query := url.Values{"fromSrc": {"-"}, "repo": {ref}, "changes": changes}
 	if err := askEngine(t.Context(), host, http.MethodPost, "/images/create?"+query.Encode(), root); err != nil {
 		t.Fatalf("import image %s: %v", ref, err)
 	}
-	t.Cleanup(func() {
-		// t.Context has ended by now.
-		if err := askEngine(context.Background(), host, http.MethodDelete, "/images/"+ref+"?force=1", nil); err != nil {
-			t.Errorf("remove image %s: %v", ref, err)
-		}
-	})
+	t.Cleanup(func() { RemoveImage(t, host, ref) })
 }
 
 // askEngine makes one request of the Docker API. This package does not use

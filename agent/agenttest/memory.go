@@ -53,6 +53,7 @@ type Memory struct {
 	names      map[string]*box             // by name
 	labelled   map[label]map[*box]struct{} // by each label
 	volumes    map[string]*volume
+	networks   map[string]runtime.Network // made by EnsureNetwork
 
 	ports    map[hostPort]*box
 	nextPort map[string]uint16 // by protocol
@@ -87,6 +88,7 @@ func NewMemory(info runtime.Info) *Memory {
 		names:      make(map[string]*box),
 		labelled:   make(map[label]map[*box]struct{}),
 		volumes:    make(map[string]*volume),
+		networks:   make(map[string]runtime.Network),
 		ports:      make(map[hostPort]*box),
 		nextPort:   make(map[string]uint16),
 		watchers:   make(map[*watcher]struct{}),
@@ -119,6 +121,12 @@ func completeInfo(info runtime.Info) runtime.Info {
 	}
 	if info.CgroupVersion == "" {
 		info.CgroupVersion = "2"
+	}
+	if info.CgroupDriver == "" {
+		info.CgroupDriver = "cgroupfs"
+	}
+	if info.VolumeDrivers == nil {
+		info.VolumeDrivers = []string{localDriver}
 	}
 	if info.LogDrivers == nil {
 		info.LogDrivers = []string{"json-file"}
@@ -235,6 +243,20 @@ func (m *Memory) Pull(ctx context.Context, ref string, auth *runtime.Auth) error
 		return notFound("pull access denied for %s, repository does not exist or may require 'docker login'", ref)
 	}
 	m.addImage(name, found.program, fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("manifest of "+name))))
+	return nil
+}
+
+// Import makes an image. Its containers run the zero Program.
+func (m *Memory) Import(ctx context.Context, ref string, _ []byte, _ []string) error {
+	if err := m.enter(ctx, "Import"); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	name, err := familiarName(ref)
+	if err != nil {
+		return refuse("%v", err)
+	}
+	m.addImage(name, Program{}, "")
 	return nil
 }
 

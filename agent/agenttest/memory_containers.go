@@ -96,11 +96,26 @@ func newID() string {
 	return hex.EncodeToString(id[:])
 }
 
+const sharedPrefix = "container:"
+
+// sharedNamespace is a namespace that a container has from another one.
+type sharedNamespace struct{ kind, with string }
+
+func sharedNamespaces(spec runtime.Spec) []sharedNamespace {
+	var all []sharedNamespace
+	for _, mode := range []sharedNamespace{{"network", spec.NetworkMode}, {"PID namespace", spec.PIDMode}, {"IPC namespace", spec.IPCMode}} {
+		if other, ok := strings.CutPrefix(mode.with, sharedPrefix); ok {
+			all = append(all, sharedNamespace{mode.kind, other})
+		}
+	}
+	return all
+}
+
 // references are the containers, by name or id, that one cannot be without.
 func references(spec runtime.Spec) []string {
 	var all []string
-	if other, ok := strings.CutPrefix(spec.NetworkMode, "container:"); ok {
-		all = append(all, other)
+	for _, shared := range sharedNamespaces(spec) {
+		all = append(all, shared.with)
 	}
 	for _, link := range append(slices.Clone(spec.Links), spec.VolumesFrom...) {
 		name, _, _ := strings.Cut(link, ":")
@@ -150,13 +165,18 @@ func (m *Memory) Start(ctx context.Context, id string) error {
 
 // prepare gives a container what it needs to run, or the reason why it cannot.
 func (m *Memory) prepare(b *box) error {
-	if other, ok := strings.CutPrefix(b.spec.NetworkMode, "container:"); ok {
-		target := m.find(other)
+	for _, shared := range sharedNamespaces(b.spec) {
+		target := m.find(shared.with)
 		if target == nil {
-			return refuse("No such container: %s", other)
+			return refuse("No such container: %s", shared.with)
 		}
 		if target.seen.State != runtime.Running {
-			return refuse("cannot join network of a non running container: %s", target.seen.ID)
+			return refuse("cannot join %s of a non running container: %s", shared.kind, target.seen.ID)
+		}
+	}
+	if name := b.spec.NetworkMode; isNamed(name) {
+		if _, there := m.networks[name]; !there {
+			return refuse("network %s not found", name)
 		}
 	}
 	for _, link := range b.spec.Links {
@@ -168,10 +188,11 @@ func (m *Memory) prepare(b *box) error {
 	if b.program.StartError != "" {
 		return refuse("%s", b.program.StartError)
 	}
-	if !onBridge(b.spec.NetworkMode) {
+	if !hasAddress(b.spec.NetworkMode) {
 		return nil
 	}
 	b.seen.IPAddress = m.allocateAddress()
+	b.seen.MACAddress = macOf(b.seen.IPAddress)
 	return m.allocatePorts(b)
 }
 

@@ -3,10 +3,12 @@ package agenttest
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"net/netip"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/longshore/longshore/agent/runtime"
@@ -18,13 +20,59 @@ const (
 	lastDynamicPort  = 60999
 )
 
+const localDriver = "local" // of volumes
+
 type hostPort struct {
 	protocol string
 	number   uint16
 }
 
-func onBridge(networkMode string) bool {
-	return networkMode == "" || networkMode == "bridge" || networkMode == "default"
+// hasAddress tells whether a container in the mode gets an interface of its own.
+func hasAddress(networkMode string) bool {
+	return networkMode != "host" && networkMode != "none" && !strings.HasPrefix(networkMode, sharedPrefix)
+}
+
+// isNamed tells whether a network mode is the name of a network that somebody made.
+func isNamed(networkMode string) bool {
+	return hasAddress(networkMode) && networkMode != "" && networkMode != "bridge" && networkMode != "default"
+}
+
+// macOf is Docker's way to make an address of the link from one of the network.
+func macOf(address string) string {
+	ip := netip.MustParseAddr(address).As4()
+	return fmt.Sprintf("02:42:%02x:%02x:%02x:%02x", ip[0], ip[1], ip[2], ip[3])
+}
+
+// EnsureNetwork makes a network, unless there is one of that name.
+func (m *Memory) EnsureNetwork(ctx context.Context, wanted runtime.Network) error {
+	if err := m.enter(ctx, "EnsureNetwork"); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	if _, there := m.networks[wanted.Name]; !there {
+		m.networks[wanted.Name] = runtime.Network{Name: wanted.Name, Driver: "bridge", Labels: maps.Clone(wanted.Labels)}
+	}
+	return nil
+}
+
+// Network looks a network up by its name.
+func (m *Memory) Network(ctx context.Context, name string) (runtime.Network, error) {
+	if err := m.enter(ctx, "Network"); err != nil {
+		return runtime.Network{}, err
+	}
+	defer m.mu.Unlock()
+	found, ok := m.networks[name]
+	if !ok {
+		return runtime.Network{}, notFound("network %s not found", name)
+	}
+	return found, nil
+}
+
+// RemoveNetwork deletes a network, for tests that made one.
+func (m *Memory) RemoveNetwork(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.networks, name)
 }
 
 // allocateAddress gives each container of a bridge another address, over and
@@ -97,7 +145,7 @@ func (m *Memory) releasePorts(b *box) {
 	for _, port := range b.held {
 		delete(m.ports, port)
 	}
-	b.held, b.seen.Ports, b.seen.IPAddress = nil, nil, ""
+	b.held, b.seen.Ports, b.seen.IPAddress, b.seen.MACAddress = nil, nil, "", ""
 }
 
 // beginHealthChecks shows a container with a health check as starting until
@@ -147,8 +195,8 @@ func (m *Memory) setHealth(b *box, health string) bool {
 
 // volume is a named volume of Memory, guarded by Memory.mu.
 type volume struct {
-	labels map[string]string
-	users  map[string]struct{} // ids of containers
+	runtime.Volume
+	users map[string]struct{} // ids of containers
 }
 
 // mountVolumes makes the named volumes of a container that do not exist yet.
@@ -158,7 +206,7 @@ func (m *Memory) mountVolumes(b *box) {
 			continue
 		}
 		if m.volumes[mount.Source] == nil {
-			m.volumes[mount.Source] = &volume{users: make(map[string]struct{})}
+			m.addVolume(runtime.Volume{Name: mount.Source})
 		}
 		m.volumes[mount.Source].users[b.seen.ID] = struct{}{}
 	}
@@ -173,17 +221,34 @@ func (m *Memory) unmountVolumes(b *box) {
 }
 
 // CreateVolume makes a named volume; one of that name is left as it is.
-func (m *Memory) CreateVolume(ctx context.Context, name string, labels map[string]string) error {
+func (m *Memory) CreateVolume(ctx context.Context, wanted runtime.Volume) error {
 	if err := m.enter(ctx, "CreateVolume"); err != nil {
 		return err
 	}
 	defer m.mu.Unlock()
-	if m.volumes[name] == nil {
-		own := make(map[string]string, len(labels))
-		maps.Copy(own, labels)
-		m.volumes[name] = &volume{labels: own, users: make(map[string]struct{})}
+	if m.volumes[wanted.Name] == nil {
+		m.addVolume(wanted)
 	}
 	return nil
+}
+
+func (m *Memory) addVolume(wanted runtime.Volume) {
+	wanted.Driver = cmp.Or(wanted.Driver, localDriver)
+	wanted.Labels, wanted.Options = maps.Clone(wanted.Labels), maps.Clone(wanted.Options)
+	m.volumes[wanted.Name] = &volume{Volume: wanted, users: make(map[string]struct{})}
+}
+
+// Volume looks a volume up by its name.
+func (m *Memory) Volume(ctx context.Context, name string) (runtime.Volume, error) {
+	if err := m.enter(ctx, "Volume"); err != nil {
+		return runtime.Volume{}, err
+	}
+	defer m.mu.Unlock()
+	found, ok := m.volumes[name]
+	if !ok {
+		return runtime.Volume{}, notFound("get %s: no such volume", name)
+	}
+	return found.Volume, nil
 }
 
 // RemoveVolume deletes a named volume that no container has.
@@ -211,7 +276,7 @@ func (m *Memory) ListVolumes(ctx context.Context, labels map[string]string) ([]s
 	defer m.mu.Unlock()
 	names := []string{}
 	for name, v := range m.volumes {
-		if carries(v.labels, labels) {
+		if carries(v.Labels, labels) {
 			names = append(names, name)
 		}
 	}

@@ -20,9 +20,12 @@ func newFixture(*testing.T) Fixture {
 	m.AddImage(images.Exit3, Program{ExitsAtOnce: true, ExitCode: 3})
 	m.AddImage(images.NoCommand, Program{StartError: "exec: no such file"})
 	return Fixture{
-		Runtime:     m,
-		Images:      images,
-		HealthCheck: runtime.HealthCheck{Test: []string{"CMD", "true"}, Interval: time.Millisecond},
+		Runtime: m,
+		Images:  images,
+
+		RemoveNetwork: func(_ testing.TB, name string) { m.RemoveNetwork(name) },
+		RemoveImage:   func(testing.TB, string) {}, // gone with the engine
+		HealthCheck:   runtime.HealthCheck{Test: []string{"CMD", "true"}, Interval: time.Millisecond},
 	}
 }
 

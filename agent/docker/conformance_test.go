@@ -15,6 +15,9 @@ func TestRuntime_Conforms(t *testing.T) {
 		return agenttest.Fixture{
 			Runtime: newRuntime(t, host),
 			Images:  images,
+
+			RemoveNetwork: func(t testing.TB, name string) { agenttest.RemoveNetwork(t, host, name) },
+			RemoveImage:   func(t testing.TB, ref string) { agenttest.RemoveImage(t, host, ref) },
 			HealthCheck: runtime.HealthCheck{
 				Test:     []string{"CMD", "/program", "ask"},
 				Interval: 50 * time.Millisecond,

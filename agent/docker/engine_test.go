@@ -171,14 +171,19 @@ func wantAllUnavailable(t *testing.T, rt *Runtime, id string) {
 	_, errInspect := rt.Inspect(ctx, id)
 	_, errList := rt.List(ctx, nil)
 	_, errVolumes := rt.ListVolumes(ctx, nil)
+	_, errVolume := rt.Volume(ctx, "x")
+	_, errNetwork := rt.Network(ctx, "x")
 	for method, err := range map[string]error{
-		"Info": errInfo, "Image": errImage, "Create": errCreate, "Inspect": errInspect, "List": errList,
+		"Volume": errVolume, "Network": errNetwork,
+		"EnsureNetwork": rt.EnsureNetwork(ctx, runtime.Network{Name: "x"}),
+		"Import":        rt.Import(ctx, "x:1", nil, []string{"/x"}),
+		"Info":          errInfo, "Image": errImage, "Create": errCreate, "Inspect": errInspect, "List": errList,
 		"Pull":         rt.Pull(ctx, "x", nil),
 		"Start":        rt.Start(ctx, id),
 		"Stop":         rt.Stop(ctx, id, time.Second),
 		"Remove":       rt.Remove(ctx, id),
 		"Watch":        rt.Watch(ctx, nil, func() {}, func(string, map[string]string) {}),
-		"CreateVolume": rt.CreateVolume(ctx, "x", nil),
+		"CreateVolume": rt.CreateVolume(ctx, runtime.Volume{Name: "x"}),
 		"RemoveVolume": rt.RemoveVolume(ctx, "x"),
 		"ListVolumes":  errVolumes,
 	} {

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,6 +57,26 @@ func (r *Runtime) Pull(ctx context.Context, ref string, auth *runtime.Auth) erro
 	engine := r.client()
 	doing := "pull image " + ref
 	progress, err := engine.ImagePull(ctx, ref, image.PullOptions{RegistryAuth: credentials})
+	if err != nil {
+		return r.fail(ctx, engine, doing, err)
+	}
+	defer func() {
+		// Read to its end or broken: closing has nothing left to tell.
+		_ = progress.Close()
+	}()
+	return r.fail(ctx, engine, doing, pullResult(progress))
+}
+
+// Import makes an image of one layer that runs entryPoint.
+func (r *Runtime) Import(ctx context.Context, ref string, layer []byte, entryPoint []string) error {
+	doing := "import image " + ref
+	words, err := json.Marshal(entryPoint)
+	if err != nil {
+		return fmt.Errorf("%s: encode its entry point: %w", doing, err)
+	}
+	engine := r.client()
+	progress, err := engine.ImageImport(ctx, image.ImportSource{Source: bytes.NewReader(layer), SourceName: "-"}, ref,
+		image.ImportOptions{Changes: []string{"ENTRYPOINT " + string(words)}})
 	if err != nil {
 		return r.fail(ctx, engine, doing, err)
 	}

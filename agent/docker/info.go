@@ -24,7 +24,9 @@ func (r *Runtime) Info(ctx context.Context) (runtime.Info, error) {
 		Architecture:  goArchitecture(info.Architecture),
 		Hostname:      info.Name,
 		CgroupVersion: info.CgroupVersion,
+		CgroupDriver:  info.CgroupDriver,
 		LogDrivers:    slices.Clone(info.Plugins.Log),
+		VolumeDrivers: slices.Clone(info.Plugins.Volume),
 		SecurityOpts:  securityNames(info.SecurityOptions),
 	}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
 	"github.com/docker/go-connections/nat"
 	"golang.org/x/sync/errgroup"
 
@@ -77,7 +78,9 @@ func observed(found container.InspectResponse) runtime.Container {
 		CreatedAt: observedTime(found.Created),
 		StartedAt: observedTime(found.State.StartedAt),
 		Health:    observedHealth(found.State.Health),
-		IPAddress: observedAddress(found),
+	}
+	if own := ownNetwork(found); own != nil {
+		c.IPAddress, c.MACAddress = own.IPAddress, own.MacAddress
 	}
 	if found.NetworkSettings != nil {
 		c.Ports = observedPorts(found.NetworkSettings.Ports)
@@ -124,24 +127,24 @@ func observedHealth(h *container.Health) string {
 	return h.Status
 }
 
-// observedAddress is the container's address on the network that it was
-// created in, or else on the first by name that gave it one.
-func observedAddress(found container.InspectResponse) string {
+// ownNetwork is the network that the container was created in, or else the
+// first by name that gave it an address; nil if it has no address of its own.
+func ownNetwork(found container.InspectResponse) *network.EndpointSettings {
 	if found.NetworkSettings == nil {
-		return ""
+		return nil
 	}
 	networks := found.NetworkSettings.Networks
 	if found.HostConfig != nil {
 		if own := networks[found.HostConfig.NetworkMode.NetworkName()]; own != nil && own.IPAddress != "" {
-			return own.IPAddress
+			return own
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(networks)) {
-		if address := networks[name].IPAddress; address != "" {
-			return address
+		if networks[name].IPAddress != "" {
+			return networks[name]
 		}
 	}
-	return ""
+	return nil
 }
 
 // observedPorts flattens Docker's map into one binding per published port.

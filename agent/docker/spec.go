@@ -51,6 +51,8 @@ func hostConfig(spec runtime.Spec) *container.HostConfig {
 		Privileged:     spec.Privileged,
 		ReadonlyRootfs: spec.ReadonlyRootFS,
 		SecurityOpt:    spec.SecurityOptions,
+		PidMode:        container.PidMode(spec.PIDMode),
+		IpcMode:        container.IpcMode(spec.IPCMode),
 		Resources:      resources(spec),
 	}
 	if spec.Init {
@@ -69,6 +71,7 @@ func specLabels(spec runtime.Spec) map[string]string {
 
 func resources(spec runtime.Spec) container.Resources {
 	limits := container.Resources{
+		CgroupParent:      spec.CgroupParent,
 		CPUShares:         spec.CPUShares,
 		Memory:            spec.MemoryBytes,
 		MemoryReservation: spec.MemoryReservation,

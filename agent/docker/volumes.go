@@ -11,10 +11,20 @@ import (
 )
 
 // CreateVolume makes a named volume; Docker leaves one of that name as it is.
-func (r *Runtime) CreateVolume(ctx context.Context, name string, labels map[string]string) error {
+func (r *Runtime) CreateVolume(ctx context.Context, v runtime.Volume) error {
 	engine := r.client()
-	_, err := engine.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: labels})
-	return r.fail(ctx, engine, "create volume "+name, err)
+	_, err := engine.VolumeCreate(ctx, volume.CreateOptions{Name: v.Name, Driver: v.Driver, DriverOpts: v.Options, Labels: v.Labels})
+	return r.fail(ctx, engine, "create volume "+v.Name, err)
+}
+
+// Volume looks a volume up by its name.
+func (r *Runtime) Volume(ctx context.Context, name string) (runtime.Volume, error) {
+	engine := r.client()
+	found, err := engine.VolumeInspect(ctx, name)
+	if err != nil {
+		return runtime.Volume{}, r.fail(ctx, engine, "look up volume "+name, err)
+	}
+	return runtime.Volume{Name: found.Name, Driver: found.Driver, Options: found.Options, Labels: found.Labels}, nil
 }
 
 // RemoveVolume deletes a named volume. One that is not there is no error; one

@@ -15,9 +15,9 @@ type Op int
 // The kinds of actions. Cancel asks the one that is under way to end early;
 // the others are under way until End.
 const (
-	None Op = iota
-	CreateVolumes
-	Pull // have the image on the host
+	None          Op = iota
+	CreateVolumes    // and groups: what the task as a whole needs
+	Pull             // have the image on the host
 	Create
 	Start // start, then inspect
 	Inspect
@@ -33,7 +33,7 @@ func (o Op) String() string {
 	return [...]string{"none", "create_volumes", "pull", "create", "start", "inspect", "stop", "remove", "remove_volumes", "cancel", "resolve"}[o]
 }
 
-// NoUnit is the Unit of actions on the task's volumes.
+// NoUnit is the Unit of actions on the task's volumes and groups.
 const NoUnit = -1
 
 // AllUnits is the Unit of Resolve, which is for all containers of the task.
@@ -111,7 +111,7 @@ func (a *Activity) putOff(now time.Time, limit time.Duration) {
 func (s *State) activity(unit int) *Activity {
 	switch unit {
 	case NoUnit:
-		return &s.Volumes
+		return &s.Setup
 	case AllUnits:
 		return &s.Resolving
 	}
@@ -169,14 +169,16 @@ func (s *State) End(t Task, a Action, r Result, now time.Time) {
 func (s *State) endVolumes(a Action, r Result, now time.Time) {
 	switch {
 	case a.Op == RemoveVolumes:
-		s.VolumesGone = s.Volumes.ended(r.Err, now, lastRemoveRetry)
+		s.VolumesGone = s.Setup.ended(r.Err, now, lastRemoveRetry)
 	case lost(r.Err):
-		s.Volumes.putOff(now, lastRetry)
+		s.Setup.putOff(now, lastRetry)
+	case errors.As(r.Err, new(*SetupError)):
+		s.Fault = faultText(faultInitialize, a, "created", r.Err)
 	case r.Err != nil:
 		s.Fault = faultText(faultVolume, a, "created", r.Err)
 	default:
 		s.VolumesReady = true
-		s.Volumes.Attempts = 0
+		s.Setup.Attempts = 0
 	}
 }
 

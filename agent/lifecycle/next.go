@@ -52,7 +52,7 @@ func (n *next) ending() bool {
 }
 
 func (n *next) settled() bool {
-	if n.Volumes.Doing == CreateVolumes {
+	if n.Setup.Doing == CreateVolumes {
 		return false
 	}
 	for i := range n.Containers {
@@ -88,7 +88,7 @@ func (n *next) wake(at time.Time) {
 
 // forward brings every container one step on.
 func (n *next) forward() {
-	if len(n.VolumeNames) > 0 && !n.VolumesReady {
+	if len(n.Volumes)+len(n.Groups) > 0 && !n.VolumesReady {
 		n.act(CreateVolumes, NoUnit)
 	}
 	if !n.ValuesReady && n.uncreated(n.Task) {
@@ -114,7 +114,7 @@ func (n *next) forward() {
 
 func (n *next) creatable(i int) bool {
 	u := &n.Units[i]
-	if u.OwnVolumes && !n.VolumesReady {
+	if u.NeedsSetup && !n.VolumesReady {
 		return false
 	}
 	for _, other := range u.Needs {
@@ -216,7 +216,7 @@ func (n *next) verdict() Verdict {
 		}
 	}
 	if first >= 0 {
-		return n.essentialEnd(&n.Containers[first])
+		return n.essentialEnd(first)
 	}
 	for i := range n.Containers {
 		if n.Containers[i].Phase <= Created && n.order(i) == stuck {
@@ -233,8 +233,13 @@ func failed(reason string) Verdict {
 	return Verdict{Code: string(ecs.TaskStopCodeTaskFailedToStart), Reason: reason}
 }
 
-func (n *next) essentialEnd(c *Container) Verdict {
+func (n *next) essentialEnd(unit int) Verdict {
+	c := &n.Containers[unit]
 	switch {
+	case n.Units[unit].Internal && c.Fault != "":
+		return failed(faultInitialize + ": " + c.Fault)
+	case n.Units[unit].Internal:
+		return Verdict{Code: string(ecs.TaskStopCodeEssentialContainerExited), Reason: "The pause container, which holds the namespaces of the task, ended"}
 	case c.Fault != "":
 		return failed(c.Fault)
 	case c.Cause == Missing:
@@ -245,7 +250,7 @@ func (n *next) essentialEnd(c *Container) Verdict {
 
 func (n *next) allEnded() bool {
 	for i := range n.Containers {
-		if n.Containers[i].Phase != Ended {
+		if !n.Units[i].Internal && n.Containers[i].Phase != Ended {
 			return false
 		}
 	}
@@ -332,7 +337,7 @@ func (n *next) cleanUp() {
 	}
 	switch {
 	case left:
-	case len(n.VolumeNames) > 0 && !n.VolumesGone:
+	case len(n.VolumeNames())+len(n.Groups) > 0 && !n.VolumesGone:
 		n.act(RemoveVolumes, NoUnit)
 	default:
 		n.plan.Done = true

@@ -40,7 +40,7 @@ func newWorld(t *rapid.T) *world {
 	w := &world{t: t, now: time.Unix(1000, 0), engine: map[string]*runtime.Container{}, starts: map[string]int{}, excused: map[string]bool{}}
 	w.input = lifecycle.Input{
 		ARN: "arn:aws:ecs:r:1:task/c/1", Cluster: "c", Instance: "i", CleanupWait: time.Hour,
-		Definition: drawDefinition(t),
+		Definition: drawDefinition(t), Subnets: []string{"subnet-default"}, Host: testHost,
 	}
 	w.restart()
 	return w
@@ -48,6 +48,9 @@ func newWorld(t *rapid.T) *world {
 
 func drawDefinition(t *rapid.T) *ecs.TaskDefinition {
 	d := &ecs.TaskDefinition{Family: "f", Revision: 1, Volumes: []ecs.Volume{{Name: "data"}}}
+	d.NetworkMode = rapid.SampledFrom([]ecs.NetworkMode{"", ecs.NetworkModeAwsvpc}).Draw(t, "network mode")
+	d.PidMode = rapid.SampledFrom([]ecs.PidMode{"", ecs.PidModeTask}).Draw(t, "PID mode")
+	d.Memory = rapid.SampledFrom([]string{"", "512"}).Draw(t, "memory")
 	conditions := []ecs.ContainerCondition{
 		ecs.ContainerConditionSTART, ecs.ContainerConditionCOMPLETE, ecs.ContainerConditionSUCCESS, ecs.ContainerConditionHEALTHY,
 	}

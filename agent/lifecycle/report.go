@@ -14,7 +14,7 @@ import (
 func Report(t Task, s State) *agentv1.TaskState {
 	r := &agentv1.TaskState{
 		Arn:                t.ARN,
-		Status:             s.Status.String(),
+		Status:             statusName(t, s),
 		StopCode:           s.Verdict.Code,
 		Reason:             s.Verdict.Reason,
 		PullStartedAt:      millis(s.PullStartedAt),
@@ -22,8 +22,12 @@ func Report(t Task, s State) *agentv1.TaskState {
 		StartedAt:          millis(startedAt(t, s)),
 		ExecutionStoppedAt: millis(executionStoppedAt(t, s)),
 		HealthStatus:       string(taskHealth(t, s)),
+		NetworkInterface:   networkInterface(t, s),
 	}
 	for i := range t.Units {
+		if t.Units[i].Internal {
+			continue
+		}
 		r.Containers = append(r.Containers, containerReport(&t.Units[i], &s.Containers[i], s.Status))
 	}
 	return r
@@ -108,7 +112,7 @@ func startedAt(t Task, s State) time.Time {
 	}
 	var last time.Time
 	for i := range t.Units {
-		if !t.Units[i].Essential {
+		if !t.Units[i].Essential || t.Units[i].Internal {
 			continue
 		}
 		at := s.Containers[i].StartedAt
@@ -127,7 +131,7 @@ func executionStoppedAt(t Task, s State) time.Time {
 	var first time.Time
 	for i := range t.Units {
 		c := &s.Containers[i]
-		if !t.Units[i].Essential || c.Phase != Ended || !c.ran() {
+		if !t.Units[i].Essential || t.Units[i].Internal || c.Phase != Ended || !c.ran() {
 			continue
 		}
 		if first.IsZero() || c.FinishedAt.Before(first) {

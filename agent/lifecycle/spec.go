@@ -1,19 +1,16 @@
 package lifecycle
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	agentv1 "github.com/longshore/longshore/proto/agent/v1"
 	"github.com/longshore/longshore/proto/ecs"
 
 	"github.com/longshore/longshore/agent/runtime"
@@ -25,51 +22,33 @@ const minCPUShares = 2
 
 const mebibyte = 1 << 20
 
-// volume is a volume of the definition as containers mount it.
-type volume struct {
-	source string // host path or engine name
-	owned  bool   // made for the task, removed with it
-}
-
 // builder turns the containers of one definition into units.
 type builder struct {
 	Input
-	index      map[string]int // of containers by name
-	volumes    map[string]volume
-	owned      []string // engine names of owned volumes that are mounted
-	taskMemory int64    // bytes; 0: no limit for the task as a whole
+	index   map[string]int // of containers by name
+	volumes map[string]volume
+	mounted []Volume
+	subnet  string // of a task in awsvpc mode
+	network string // the engine's, of that subnet
+	size    size
 }
 
 func (b *builder) prepare() error {
 	d := b.Definition
-	switch d.NetworkMode {
-	case "", ecs.NetworkModeBridge, ecs.NetworkModeHost, ecs.NetworkModeNone:
-	default:
-		return fmt.Errorf("network mode %q is not supported by this agent", d.NetworkMode)
-	}
 	for i, c := range d.ContainerDefinitions {
 		b.index[c.Name] = i
 	}
-	for _, v := range d.Volumes {
-		if v.Host != nil && v.Host.SourcePath != "" {
-			b.volumes[v.Name] = volume{source: v.Host.SourcePath}
-			continue
+	for i := range d.Volumes {
+		v, err := b.volume(&d.Volumes[i])
+		if err != nil {
+			return fmt.Errorf("volume %q: %w", d.Volumes[i].Name, err)
 		}
-		b.volumes[v.Name] = volume{source: engineName(b.ARN, d.Family, d.Revision, "volume", v.Name), owned: true}
+		b.volumes[d.Volumes[i].Name] = v
 	}
-	memory := d.Memory
-	if b.Overrides != nil && b.Overrides.Memory != "" {
-		memory = b.Overrides.Memory
+	if err := b.prepareNetwork(); err != nil {
+		return err
 	}
-	if memory == "" {
-		return nil
-	}
-	mib, err := strconv.ParseInt(memory, 10, 64)
-	if err != nil {
-		return fmt.Errorf("memory of the task %q is not a number of MiB", memory)
-	}
-	b.taskMemory = mib * mebibyte
-	return nil
+	return b.prepareSize()
 }
 
 func (b *builder) labels() map[string]string {
@@ -104,7 +83,7 @@ func (b *builder) unit(c *ecs.ContainerDefinition) (Unit, error) {
 	b.resources(&u.Spec, c, override)
 	process(&u.Spec, c, override)
 	u.names(c, override)
-	for _, step := range []func(*Unit, *ecs.ContainerDefinition) error{b.mounts, b.network, b.order} {
+	for _, step := range []func(*Unit, *ecs.ContainerDefinition) error{b.mounts, b.ports, b.order} {
 		if err := step(&u, c); err != nil {
 			return Unit{}, err
 		}
@@ -189,8 +168,8 @@ func healthCheck(h *ecs.HealthCheck) *runtime.HealthCheck {
 	}
 }
 
-// resources sets CPU and memory. Without a group of its own for the task, the
-// task's memory bounds each container that has no limit.
+// resources sets CPU and memory of the container alone; the task's as a whole are
+// those of its group.
 func (b *builder) resources(s *runtime.Spec, c *ecs.ContainerDefinition, o *ecs.ContainerOverride) {
 	cpu, memory, reservation := int64(c.Cpu), value(c.Memory), value(c.MemoryReservation)
 	if o != nil {
@@ -199,7 +178,7 @@ func (b *builder) resources(s *runtime.Spec, c *ecs.ContainerDefinition, o *ecs.
 		reservation = override(reservation, o.MemoryReservation)
 	}
 	s.CPUShares = max(cpu, minCPUShares)
-	s.MemoryBytes = cmp.Or(memory*mebibyte, b.taskMemory)
+	s.MemoryBytes = memory * mebibyte
 	s.MemoryReservation = reservation * mebibyte
 }
 
@@ -236,34 +215,9 @@ func (b *builder) mounts(u *Unit, c *ecs.ContainerDefinition) error {
 			return fmt.Errorf("mount point names the volume %q, which the definition does not have", m.SourceVolume)
 		}
 		u.Spec.Mounts = append(u.Spec.Mounts, runtime.Mount{Source: v.source, Target: m.ContainerPath, ReadOnly: is(m.ReadOnly)})
-		if v.owned {
-			u.OwnVolumes = true
-			if !slices.Contains(b.owned, v.source) {
-				b.owned = append(b.owned, v.source)
-			}
-		}
-	}
-	return nil
-}
-
-func (b *builder) network(u *Unit, c *ecs.ContainerDefinition) error {
-	u.Spec.NetworkMode = string(cmp.Or(b.Definition.NetworkMode, ecs.NetworkModeBridge))
-	for _, p := range c.PortMappings {
-		protocol := string(cmp.Or(p.Protocol, ecs.TransportProtocolTcp))
-		container, host := value(p.ContainerPort), value(p.HostPort)
-		if !isPort(container) || !isPort(host) {
-			return fmt.Errorf("port mapping %d to %d is out of range", container, host)
-		}
-		switch b.Definition.NetworkMode {
-		case ecs.NetworkModeHost: // there is nothing to map: the port is the host's own
-			u.HostPorts = append(u.HostPorts, &agentv1.NetworkBinding{
-				BindIp: "0.0.0.0", ContainerPort: uint32(container), HostPort: uint32(container), Protocol: protocol,
-			})
-		case ecs.NetworkModeNone:
-		default:
-			u.Spec.Ports = append(u.Spec.Ports, runtime.PortMapping{
-				ContainerPort: uint16(container), HostPort: uint16(host), Protocol: protocol,
-			})
+		if v.made != nil {
+			u.NeedsSetup = true
+			b.mount(*v.made)
 		}
 	}
 	return nil

@@ -70,7 +70,7 @@ func TestCompile_EveryMember(t *testing.T) {
 		Links:      []string{name("db") + ":database", name("cache") + ":cache"},
 		Ports:      []runtime.PortMapping{{ContainerPort: 80, Protocol: "tcp"}, {ContainerPort: 53, HostPort: 5353, Protocol: "udp"}},
 		DNSServers: []string{"1.1.1.1"}, DNSSearch: []string{"lan"}, ExtraHosts: []string{"x:10.0.0.1"},
-		Mounts:      []runtime.Mount{{Source: "/srv/etc", Target: "/etc/app", ReadOnly: true}, {Source: task.VolumeNames[0], Target: "/data"}},
+		Mounts:      []runtime.Mount{{Source: "/srv/etc", Target: "/etc/app", ReadOnly: true}, {Source: task.VolumeNames()[0], Target: "/data"}},
 		VolumesFrom: []string{name("db") + ":ro"},
 		Ulimits:     []runtime.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}},
 		Privileged:  true, ReadonlyRootFS: true, SecurityOptions: []string{"no-new-privileges"}, Init: true, OpenStdin: true, TTY: true,
@@ -79,7 +79,7 @@ func TestCompile_EveryMember(t *testing.T) {
 	if !reflect.DeepEqual(web.Spec, want) {
 		t.Errorf("spec\n%+v\nwant\n%+v", web.Spec, want)
 	}
-	if web.StopTimeout != 5*time.Second || web.StartTimeout != 6*time.Second || !web.OwnVolumes || !web.HealthChecked {
+	if web.StopTimeout != 5*time.Second || web.StartTimeout != 6*time.Second || !web.NeedsSetup || !web.HealthChecked {
 		t.Errorf("unit %+v", web)
 	}
 	if db := task.Units[1]; db.StopTimeout != 30*time.Second || db.Spec.CPUShares != 2 || db.Spec.MemoryBytes != 0 {
@@ -88,8 +88,8 @@ func TestCompile_EveryMember(t *testing.T) {
 	if !regexp.MustCompile(`^ecs-app-7-web-[0-9a-f]{20}$`).MatchString(web.Spec.Name) {
 		t.Errorf("container is called %s", web.Spec.Name)
 	}
-	if len(task.VolumeNames) != 1 || !regexp.MustCompile(`^ecs-app-7-data-[0-9a-f]{20}$`).MatchString(task.VolumeNames[0]) {
-		t.Errorf("volumes are called %s", task.VolumeNames)
+	if len(task.VolumeNames()) != 1 || !regexp.MustCompile(`^ecs-app-7-data-[0-9a-f]{20}$`).MatchString(task.VolumeNames()[0]) {
+		t.Errorf("volumes are called %s", task.VolumeNames())
 	}
 }
 
@@ -113,15 +113,6 @@ func TestCompile_Overrides(t *testing.T) {
 	}
 	if again := compile(t, in).Units[0].Spec; again.Hash != got.Hash {
 		t.Errorf("the hash of the same changed from %s to %s", got.Hash, again.Hash)
-	}
-}
-
-func TestCompile_TheTasksMemoryBoundsContainersWithoutALimit(t *testing.T) {
-	definition := task(container("a"), container("b", func(c *ecs.ContainerDefinition) { c.Memory = ptr[int32](16) }))
-	definition.Memory = "512"
-	units := compile(t, input(definition)).Units
-	if units[0].Spec.MemoryBytes != 512<<20 || units[1].Spec.MemoryBytes != 16<<20 {
-		t.Errorf("limits %d and %d", units[0].Spec.MemoryBytes, units[1].Spec.MemoryBytes)
 	}
 }
 
@@ -162,12 +153,18 @@ func TestCompile_RefusesWhatItCannotRun(t *testing.T) {
 	awsvpc.NetworkMode = ecs.NetworkModeAwsvpc
 	memory := task(container("a"))
 	memory.Memory = "much"
+	limited := task(container("a"))
+	limited.Cpu = "256"
+	odd := task(container("a"))
+	odd.NetworkMode = "odd"
 	tests := []struct {
 		definition ecs.TaskDefinition
 		want       string
 	}{
-		{awsvpc, `network mode "awsvpc" is not supported`},
-		{memory, `memory of the task "much"`},
+		{awsvpc, "offers none of the subnets"},
+		{odd, `network mode "odd" is not supported`},
+		{memory, `memory of the task is "much"`},
+		{limited, "cannot limit the cpu and memory of a task"},
 		{task(container("a", linked("b")), container("b", linked("a"))), "circle: a → b → a"},
 		{task(container("a", linked("c"))), `refers to the container "c"`},
 		{task(container("a", after("a2", "START"))), `refers to the container "a2"`},

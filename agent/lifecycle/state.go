@@ -81,6 +81,7 @@ type Container struct {
 	StartedAt, FinishedAt time.Time
 	Health                string // the engine's word
 	Ports                 []runtime.PortBinding
+	Address, MAC          string // of its own interface, if it has one
 }
 
 // Activity is what is being done to a container, or to a task's volumes.
@@ -104,7 +105,7 @@ type State struct {
 	Verdict    Verdict
 	Containers []Container // as Task.Units
 
-	Volumes      Activity
+	Setup        Activity // what is being done to volumes and groups
 	VolumesReady bool
 	VolumesGone  bool
 	Fault        string // why the task as a whole cannot run
@@ -130,7 +131,8 @@ func NewState(t Task, known Status, found []runtime.Container, now time.Time) St
 		if c.Phase == Absent && known == Running {
 			c.lose(t.Units[i].Name, now)
 		}
-		s.VolumesReady = s.VolumesReady || c.Phase >= Created && t.Units[i].OwnVolumes
+		// Groups, unlike volumes, go with a reboot of the host.
+		s.VolumesReady = s.VolumesReady || c.Phase >= Created && t.Units[i].NeedsSetup && len(t.Groups) == 0
 	}
 	return s
 }
@@ -159,7 +161,7 @@ func (s *State) Doubt(i int) {
 // Refresh is called when the engine was out of reach and is back: what was put
 // off is tried now, and what the engine did not list has to be looked at.
 func (s *State) Refresh(t Task, listed []runtime.Container, now time.Time) {
-	s.Volumes.RetryAt = time.Time{}
+	s.Setup.RetryAt = time.Time{}
 	seen := make(map[int]bool, len(listed))
 	for _, rc := range listed {
 		seen[t.find(rc)] = true
@@ -215,6 +217,7 @@ func (c *Container) observe(rc runtime.Container, now time.Time) {
 	case runtime.Running:
 		c.Phase = Started
 		c.StartedAt, c.Health, c.Ports = rc.StartedAt, rc.Health, rc.Ports
+		c.Address, c.MAC = rc.IPAddress, rc.MACAddress
 	case runtime.Exited:
 		c.exit(rc, now)
 	}
@@ -238,7 +241,9 @@ func (c *Container) exit(rc runtime.Container, now time.Time) {
 	if c.FinishedAt.IsZero() {
 		c.FinishedAt = now
 	}
-	if rc.OOMKilled {
+	// Where the task has a limit, the kernel tells all of its containers of it. One
+	// that ended well was not killed.
+	if rc.OOMKilled && rc.ExitCode != 0 {
 		c.Reason = "OutOfMemoryError: Container killed due to memory usage"
 	}
 	if c.Fault != "" { // it was started against an error; the error is why it was stopped

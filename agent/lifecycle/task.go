@@ -24,6 +24,8 @@ type Input struct {
 	Instance   string // ARN of the container instance
 	Definition *ecs.TaskDefinition
 	Overrides  *ecs.TaskOverride // may be nil
+	Subnets    []string          // of a task in awsvpc mode; it goes into the first that Host offers
+	Host       Host
 
 	StopTimeout time.Duration // of containers that do not say; 0: DefaultStopTimeout
 	CleanupWait time.Duration // how long the containers of a stopped task are kept
@@ -33,8 +35,10 @@ type Input struct {
 // from Stop on are wishes that change; the others never do.
 type Task struct {
 	ARN         string
-	Units       []Unit   // in the order of the definition
-	VolumeNames []string // on the engine, of the volumes that live and die with the task
+	Units       []Unit   // in the order of the definition, then perhaps the pause container
+	Volumes     []Volume // that containers mount
+	Groups      []Group  // one if the task has a limit of its own
+	Subnet      string   // of a task in awsvpc mode, which has an interface of its own
 	Labels      map[string]string
 	CleanupWait time.Duration
 
@@ -47,6 +51,7 @@ type Task struct {
 type Unit struct {
 	Name         string
 	Essential    bool
+	Internal     bool // the agent's own, of which nobody is told
 	Spec         runtime.Spec
 	StopTimeout  time.Duration
 	StartTimeout time.Duration // how long others wait for it to be COMPLETE, SUCCESS or HEALTHY; 0: for ever
@@ -64,7 +69,7 @@ type Unit struct {
 	EnvironmentFiles []string
 
 	HealthChecked bool // the definition has a health check
-	OwnVolumes    bool // it mounts some of Task.VolumeNames
+	NeedsSetup    bool // it needs some of Task.Volumes or Task.Groups
 	// HostPorts are the bindings of a unit in the host's network, which the
 	// engine knows nothing of.
 	HostPorts []*agentv1.NetworkBinding
@@ -97,7 +102,13 @@ func Compile(in Input) (Task, error) {
 		}
 		t.Units = append(t.Units, u)
 	}
-	t.VolumeNames = b.owned
+	t.Volumes, t.Groups, t.Subnet = b.mounted, b.groups(), b.subnet
+	if pause, ok := b.pause(); ok {
+		t.Units = withPause(t.Units, pause)
+	}
+	for i := range t.Units {
+		b.join(&t.Units[i], t.Groups)
+	}
 	if err := connect(t.Units); err != nil {
 		return Task{}, err
 	}
@@ -110,12 +121,23 @@ func Orphan(arn string, found []runtime.Container, volumes []string, stopTimeout
 	if stopTimeout == 0 {
 		stopTimeout = DefaultStopTimeout
 	}
-	t := Task{ARN: arn, VolumeNames: volumes, CleanupWait: cleanupWait, Stop: true, Released: true}
+	t := Task{ARN: arn, Volumes: ownVolumes(volumes), CleanupWait: cleanupWait, Stop: true, Released: true}
 	for _, c := range found {
-		t.Units = append(t.Units, Unit{Name: c.Labels[LabelContainer], StopTimeout: stopTimeout, Spec: runtime.Spec{Name: c.Name}})
+		u := Unit{Name: c.Labels[LabelContainer], StopTimeout: stopTimeout, Spec: runtime.Spec{Name: c.Name}}
+		if u.Name == PauseName {
+			u.Internal, u.StopTimeout = true, 0
+		}
+		t.Units = append(t.Units, u)
 		// One that still runs has been given up by the control plane. What has
 		// ended may well have been reported, and its logs are kept as long as any.
 		t.Discard = t.Discard || c.State != runtime.Exited
+	}
+	if pause := t.pauseUnit(); pause >= 0 { // the others go first
+		for i := range t.Units {
+			if i != pause {
+				t.Units[pause].Before = append(t.Units[pause].Before, i)
+			}
+		}
 	}
 	return t
 }

@@ -63,8 +63,20 @@ type Runtime interface {
 	// Inspect.
 	Watch(ctx context.Context, labels map[string]string, ready func(), changed func(id string, labels map[string]string)) error
 
+	// Import makes an image of one layer, given as a tar archive, that runs
+	// entryPoint. An image that had the reference before loses it.
+	Import(ctx context.Context, ref string, layer []byte, entryPoint []string) error
+
+	// EnsureNetwork makes a bridge network, unless there is one of that name, which
+	// is left as it is. Made at once by several, there is one in the end.
+	EnsureNetwork(ctx context.Context, network Network) error
+	// Network looks a network up by its name. ErrNotFound if there is none.
+	Network(ctx context.Context, name string) (Network, error)
+
 	// CreateVolume makes a named volume; one of that name is left as it is.
-	CreateVolume(ctx context.Context, name string, labels map[string]string) error
+	CreateVolume(ctx context.Context, volume Volume) error
+	// Volume looks a volume up by its name. ErrNotFound if there is none.
+	Volume(ctx context.Context, name string) (Volume, error)
 	// RemoveVolume deletes a named volume. One that is not there is no error.
 	RemoveVolume(ctx context.Context, name string) error
 	// ListVolumes returns the names of the volumes that carry all the given labels.
@@ -85,7 +97,9 @@ type Info struct {
 	Architecture  string // in Go's names: "amd64", "arm64"
 	Hostname      string
 	CgroupVersion string   // "1" or "2"
+	CgroupDriver  string   // "cgroupfs" or "systemd"
 	LogDrivers    []string // log drivers that the engine offers
+	VolumeDrivers []string // "local" and those of plug-ins
 	SecurityOpts  []string // "apparmor", "seccomp", "selinux", … without their options
 }
 
@@ -118,7 +132,13 @@ type Spec struct {
 	MemoryBytes       int64 // hard limit
 	MemoryReservation int64 // bytes, soft limit
 
-	NetworkMode string   // "bridge", "host", "none", or "container:ID"
+	// CgroupParent is the control group that the container's own is made in: a path,
+	// or with the systemd driver the name of a slice.
+	CgroupParent string
+	PIDMode      string // "", "host", or "container:ID"
+	IPCMode      string // "", "host", "none", "shareable", or "container:ID" of a shareable one
+
+	NetworkMode string   // "bridge", "host", "none", "container:ID", or the name of a network
 	Links       []string // "container name:alias"
 	Ports       []PortMapping
 	DNSServers  []string
@@ -152,6 +172,22 @@ type Mount struct {
 	Source   string // absolute host path, or the name of a volume
 	Target   string
 	ReadOnly bool
+}
+
+// Network is a network that containers can be in.
+type Network struct {
+	Name   string
+	Driver string // as the engine has it; EnsureNetwork makes bridges
+	Subnet string // of EnsureNetwork: its range in CIDR form; empty: the engine chooses
+	Labels map[string]string
+}
+
+// Volume is a named volume.
+type Volume struct {
+	Name    string
+	Driver  string            // empty: "local"
+	Options map[string]string // of the driver
+	Labels  map[string]string
 }
 
 // Ulimit is one resource limit of a container's processes.
@@ -195,6 +231,7 @@ type Container struct {
 	Health                           string    // "", "starting", "healthy", "unhealthy"
 	Ports                            []PortBinding
 	IPAddress                        string // on its network; "" if it has none of its own
+	MACAddress                       string // of the interface with that address
 }
 
 // PortBinding is a published port as the engine made it.

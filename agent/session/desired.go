@@ -26,6 +26,7 @@ type Task struct {
 	Stop        bool              // desired status STOPPED
 	KnownStatus string            // what the control plane has been told
 	StopReason  string
+	Subnets     []string // of a task in awsvpc mode
 	// Invalid is why the task cannot be run at all, in which case there may be
 	// no Definition.
 	Invalid error
@@ -69,6 +70,7 @@ func (d *decoder) task(t *agentv1.Task) Task {
 		Stop:        t.DesiredStatus == stopped,
 		KnownStatus: t.KnownStatus,
 		StopReason:  t.StopReason,
+		Subnets:     t.Subnets,
 		Invalid:     d.broken[t.Definition],
 	}
 	if task.Definition == nil && task.Invalid == nil {

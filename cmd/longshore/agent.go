@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,7 +18,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/longshore/longshore/agent"
+	"github.com/longshore/longshore/agent/cgroup"
 	"github.com/longshore/longshore/agent/docker"
+	"github.com/longshore/longshore/agent/lifecycle"
 )
 
 // agentFlags are the settings of an agent, alone or in dev.
@@ -32,6 +37,13 @@ type agentFlags struct {
 	pulls        string
 	maxPulls     int
 	envFiles     envFileFlags
+
+	subnets      map[string]string
+	defaultRange string
+	anySubnet    bool
+	fargate      bool
+	cgroups      string
+	efs          map[string]string
 }
 
 func (f *agentFlags) add(flags *pflag.FlagSet, pulls string) {
@@ -48,10 +60,47 @@ func (f *agentFlags) add(flags *pflag.FlagSet, pulls string) {
 	flags.StringVar(&f.pulls, "image-pull-behavior", pulls, "default (pull, else the cached image), always, once or prefer-cached")
 	flags.IntVar(&f.maxPulls, "max-pulls", 3, "images pulled at a time")
 	f.envFiles.add(flags, "us-east-1")
+	flags.StringToStringVar(&f.subnets, "subnet", nil, "NAME=DOCKER_NETWORK, a subnet that tasks in awsvpc mode can ask for; may be repeated. subnet-default is there without")
+	flags.StringVar(&f.defaultRange, "subnet-default-range", "", "address range of the network that is made for subnet-default, like 10.20.0.0/16 (default: Docker chooses)")
+	flags.BoolVar(&f.fargate, "fargate", true, "take tasks of the launch type FARGATE")
+	flags.StringVar(&f.cgroups, "cgroup-root", cgroup.DefaultRoot, "where the Docker host's control groups are mounted, for tasks with a cpu or memory of their own; empty: take none of these")
+	flags.StringToStringVar(&f.efs, "efs", nil, "FILE_SYSTEM_ID=SERVER:/PATH, the NFS server that stands for an EFS file system; may be repeated")
 }
 
-func (f *agentFlags) config(runtime *docker.Runtime, dataDir string, controlPlane []string, log *slog.Logger, registry prometheus.Registerer) agent.Config {
+// cgroupRoot is where control groups are made: nowhere if the daemon is on another machine.
+func (f *agentFlags) cgroupRoot() string {
+	if host := cmp.Or(f.dockerHost, os.Getenv("DOCKER_HOST")); host != "" && !strings.HasPrefix(host, "unix://") {
+		return ""
+	}
+	return f.cgroups
+}
+
+// fileSystems reads the NFS servers.
+func (f *agentFlags) fileSystems() (map[string]lifecycle.FileSystem, error) {
+	out := map[string]lifecycle.FileSystem{}
+	for id, target := range f.efs {
+		server, path, ok := strings.Cut(target, ":/")
+		if !ok || server == "" || strings.ContainsAny(server, ", ") {
+			return nil, fmt.Errorf("--efs %s=%s: the server is given as SERVER:/PATH", id, target)
+		}
+		out[id] = lifecycle.FileSystem{Server: server, Path: "/" + path}
+	}
+	return out, nil
+}
+
+func (f *agentFlags) config(runtime *docker.Runtime, dataDir string, controlPlane []string, log *slog.Logger, registry prometheus.Registerer) (agent.Config, error) {
+	fileSystems, err := f.fileSystems()
+	if err != nil {
+		return agent.Config{}, err
+	}
 	return agent.Config{
+		Subnets:            f.subnets,
+		DefaultSubnetRange: f.defaultRange,
+		AnySubnet:          f.anySubnet,
+		NoFargate:          !f.fargate,
+		CgroupRoot:         f.cgroupRoot(),
+		FileSystems:        fileSystems,
+
 		ControlPlane:      controlPlane,
 		Cluster:           f.cluster,
 		DataDir:           dataDir,
@@ -69,7 +118,7 @@ func (f *agentFlags) config(runtime *docker.Runtime, dataDir string, controlPlan
 		Version:           version,
 		Logger:            log,
 		Registry:          registry,
-	}
+	}, nil
 }
 
 func newAgent() *cobra.Command {
@@ -94,7 +143,10 @@ func newAgent() *cobra.Command {
 			}
 			defer runtime.Close()
 			registry := prometheus.NewRegistry()
-			cfg := flags.config(runtime, dataDir, controlPlane, log, registry)
+			cfg, err := flags.config(runtime, dataDir, controlPlane, log, registry)
+			if err != nil {
+				return err
+			}
 			files, closeFiles, err := flags.envFiles.sources()
 			if err != nil {
 				return err

@@ -52,8 +52,14 @@ ends; services keep their desired count and are filled again at the next start.`
 				return err
 			}
 			defer closeFiles()
+			agentSettings.anySubnet = true // commands written for AWS run as they are
 			cfg, err := planeFlags.config(filepath.Join(dataDir, "controlplane"), log)
 			if err != nil {
+				return err
+			}
+			agentCfg, err := agentSettings.config(runtime, filepath.Join(dataDir, "agent"), []string{cfg.Agents.Addr().String()}, log, prometheus.NewRegistry())
+			if err != nil {
+				closeListeners(cfg)
 				return err
 			}
 			plane, err := controlplane.New(cmd.Context(), cfg)
@@ -61,7 +67,6 @@ ends; services keep their desired count and are filled again at the next start.`
 				closeListeners(cfg)
 				return err
 			}
-			agentCfg := agentSettings.config(runtime, filepath.Join(dataDir, "agent"), []string{cfg.Agents.Addr().String()}, log, prometheus.NewRegistry())
 			agentCfg.EnvironmentFiles = files
 			a, err := agent.New(agentCfg)
 			if err != nil {

@@ -168,7 +168,7 @@ func TestSecrets_ReachTheContainerAndNothingElse(t *testing.T) {
 
 	// A container that runs is not asked for again, not even by a new agent that
 	// could not have its secrets any more.
-	first.kill()
+	first.Kill()
 	again := s.dev("--log-level", "debug")
 	s.command("", "secret", "rm", "db", "--endpoint", "http://"+s.api)
 	if now := s.awaitTask(*task.TaskArn, "RUNNING"); *now.Containers[0].RuntimeId != found.ID || len(s.runningIDs()) != 1 {
@@ -222,7 +222,7 @@ func TestSecrets_AWrongKeyIsNoticedAtTheStart(t *testing.T) {
 	s := newSite(t)
 	p := s.dev()
 	s.putSecret("db", "some-value")
-	p.stop()
+	p.Stop()
 	path := filepath.Join(s.dir, "data", "secrets.key")
 	old, err := os.ReadFile(path)
 	if err != nil {
@@ -348,7 +348,7 @@ func TestSecrets_APrivateRegistryIsOpenedByItsCredentialsAlone(t *testing.T) {
 		}
 		s.nowhere(*task.TaskArn, []string{p.log.String()}, registryPassword)
 	}
-	p.stop()
+	p.Stop()
 	s.removeContainers()
 	s.forgetImage(ref)
 }

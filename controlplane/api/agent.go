@@ -10,10 +10,6 @@ import (
 	"github.com/longshore/longshore/proto/ecs"
 )
 
-// attachmentStatuses are those of a task's attachment, in the order in which they
-// are passed (ECS guide, task networking).
-var attachmentStatuses = []string{"PRECREATED", "CREATED", "ATTACHING", "ATTACHED", "DETACHING", "DETACHED", "DELETED", "FAILED"}
-
 // acknowledgment is what Submit* operations answer once a report is durable.
 const acknowledgment = "ACK"
 
@@ -73,29 +69,49 @@ func (h *Handler) submitContainerStateChange(ctx context.Context, in *ecs.Submit
 	return &ecs.SubmitContainerStateChangeResponse{Acknowledgment: acknowledgment}, nil
 }
 
-// submitAttachmentStateChanges acknowledges changes of attachments. Tasks have
-// none yet, as awsvpc is not supported, so each that is named is unknown.
-func (h *Handler) submitAttachmentStateChanges(_ context.Context, in *ecs.SubmitAttachmentStateChangesRequest) (*ecs.SubmitAttachmentStateChangesResponse, error) {
-	c, err := h.cluster(h.store.View(), in.Cluster)
+// submitAttachmentStateChanges moves attachments of tasks on. All are changed, or
+// none.
+func (h *Handler) submitAttachmentStateChanges(ctx context.Context, in *ecs.SubmitAttachmentStateChangesRequest) (*ecs.SubmitAttachmentStateChangesResponse, error) {
+	err := h.store.Update(ctx, func(tx *store.Tx) error {
+		c, err := h.cluster(tx.Tables, in.Cluster)
+		if err != nil {
+			return err
+		}
+		for _, a := range in.Attachments {
+			if err := h.submitAttachment(tx, c.Name, a); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	if len(in.Attachments) == 0 {
-		return &ecs.SubmitAttachmentStateChangesResponse{Acknowledgment: acknowledgment}, nil
-	}
-	// No task has attachments before there is awsvpc: the first one is refused.
-	a := in.Attachments[0]
+	return &ecs.SubmitAttachmentStateChangesResponse{Acknowledgment: acknowledgment}, nil
+}
+
+func (h *Handler) submitAttachment(tx *store.Tx, c model.ClusterName, a ecs.AttachmentStateChange) error {
 	if !strings.HasPrefix(a.AttachmentArn, "arn:") {
-		return nil, invalid("attachmentArn must be an ARN, not %q.", clip(a.AttachmentArn))
+		return invalid("attachmentArn must be an ARN, not %q.", clip(a.AttachmentArn))
 	}
-	id, err := h.inCluster(kindAttachment, c.Name, a.AttachmentArn)
+	id, err := h.inCluster(kindAttachment, c, a.AttachmentArn)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if !slices.Contains(attachmentStatuses, a.Status) {
-		return nil, invalid("status %q is not one of an attachment.", clip(a.Status))
+	status := model.AttachmentStatus(a.Status)
+	if !status.Known() {
+		return invalid("status %q is not one of an attachment.", clip(a.Status))
 	}
-	return nil, invalid("The referenced attachment %s was not found.", clip(id))
+	task, ok := tx.Task(c, model.TaskOfAttachment(id))
+	if !ok || !slices.ContainsFunc(task.Attachments, func(have model.Attachment) bool { return have.ID == id }) {
+		return invalid("The referenced attachment %s was not found.", clip(id))
+	}
+	next := *task
+	if next.Attach(status, model.InterfaceReport{}) {
+		next.Version++
+		tx.PutTask(&next)
+	}
+	return nil
 }
 
 // report applies what an agent says of a task.

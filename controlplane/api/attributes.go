@@ -17,7 +17,7 @@ const (
 
 // builtInAttribute tells whether an attribute is for the agent alone to say.
 func builtInAttribute(name string) bool {
-	return strings.HasPrefix(name, "ecs.") || strings.HasPrefix(name, "com.amazonaws.ecs.")
+	return strings.HasPrefix(name, "ecs.") || strings.HasPrefix(name, "com.amazonaws.ecs.") || model.IsOffer(name)
 }
 
 func (h *Handler) putAttributes(ctx context.Context, in *ecs.PutAttributesRequest) (*ecs.PutAttributesResponse, error) {

@@ -3,6 +3,7 @@ package api
 import (
 	"slices"
 
+	"github.com/longshore/longshore/controlplane/launch"
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/store"
 	"github.com/longshore/longshore/proto/ecs"
@@ -25,7 +26,7 @@ type capacity struct {
 // launchTypeOfTasks is the launch type that the tasks themselves have.
 func (c capacity) launchTypeOfTasks() ecs.LaunchType {
 	if len(c.strategy) > 0 {
-		return ecs.LaunchTypeEC2 // strategies of FARGATE providers are refused
+		return launch.LaunchTypeOf(c.strategy)
 	}
 	return c.launchType
 }
@@ -55,7 +56,7 @@ func (h *Handler) capacityOf(c *model.Cluster, asked ecs.LaunchType, strategy []
 	if err := usable(strategy); err != nil {
 		return capacity{}, err
 	}
-	_, err = checkLaunchType(ecs.LaunchTypeEC2, d)
+	_, err = checkLaunchType(launch.LaunchTypeOf(strategy), d)
 	return capacity{strategy: strategy}, err
 }
 
@@ -106,11 +107,6 @@ func usable(strategy []ecs.CapacityProviderStrategyItem) error {
 	weighed := func(i ecs.CapacityProviderStrategyItem) bool { return i.Weight > 0 }
 	if len(strategy) > 1 && !slices.ContainsFunc(strategy, weighed) {
 		return invalid("At least one of the capacity providers of a capacity provider strategy must have a weight above 0.")
-	}
-	for _, item := range strategy {
-		if model.ProviderName(item.CapacityProvider).Reserved() {
-			return unsupported("the capacity provider " + item.CapacityProvider)
-		}
 	}
 	return nil
 }

@@ -107,7 +107,7 @@ func TestCapacityProviderStrategy_Refused(t *testing.T) {
 	for i := range 21 {
 		many = append(many, share("p"+strconv.Itoa(i), 0, 1))
 	}
-	const invalid, unsupported = "InvalidParameterException", "UnsupportedFeatureException"
+	const invalid, client = "InvalidParameterException", "ClientException"
 	for name, r := range map[string]struct {
 		strategy      strategy
 		code, message string
@@ -122,8 +122,7 @@ func TestCapacityProviderStrategy_Refused(t *testing.T) {
 		"base -1":                  {strategy{share("a", -1, 1)}, invalid, ""},
 		"base 100001":              {strategy{share("a", 100001, 1)}, invalid, ""},
 		"a mix":                    {strategy{share("a", 0, 1), share("FARGATE", 0, 1)}, invalid, "The provided capacity provider strategy cannot contain a mix of capacity providers using Auto Scaling groups and Fargate providers. Specify one or the other and try again."},
-		"FARGATE":                  {strategy{share("FARGATE", 0, 1)}, unsupported, "Longshore does not support the capacity provider FARGATE yet."},
-		"FARGATE_SPOT":             {strategy{share("FARGATE", 1, 1), share("FARGATE_SPOT", 0, 1)}, unsupported, ""},
+		"FARGATE":                  {strategy{share("FARGATE", 0, 1)}, client, "Task definition does not support launch_type FARGATE."},
 		"an ARN of somebody else":  {strategy{share("arn:aws:ecs:us-east-1:999999999999:capacity-provider/a", 0, 1)}, invalid, ""},
 		"a provider without hosts": {strategy{share("a", 0, 1), share("empty", 0, 1)}, invalid, "No Container Instances were found in your capacity provider."},
 	} {
@@ -190,7 +189,7 @@ func TestUpdateService_ChangesTheStrategyWithANewDeploymentOnly(t *testing.T) {
 	_, err = update(strategy{}, true)
 	wantError(t, err, "InvalidParameterException", "")
 	_, err = update(strategy{share("FARGATE", 0, 1)}, true)
-	wantError(t, err, "UnsupportedFeatureException", "")
+	wantError(t, err, "ClientException", "Task definition does not support launch_type FARGATE.")
 	_, err = update(strategy{share("nobody", 0, 1)}, true)
 	wantError(t, err, "InvalidParameterException", "")
 }
@@ -227,5 +226,5 @@ func TestPutClusterCapacityProviders_KeepsWhatIsInUse(t *testing.T) {
 		t.Errorf("what was refused changed the cluster: %+v", got)
 	}
 	_, err := f.RunTask(f.ctx, &awsecs.RunTaskInput{Cluster: aws.String("d"), TaskDefinition: aws.String("web")})
-	wantError(t, err, "UnsupportedFeatureException", "Longshore does not support the capacity provider FARGATE yet.")
+	wantError(t, err, "ClientException", "Task definition does not support launch_type FARGATE.")
 }

@@ -262,10 +262,7 @@ func TestRegisterTaskDefinition_RefusesByNameWhatIsValidAndNotSupportedYet(t *te
 	awslogs := logsTo(types.LogDriverAwslogs, "awslogs-group", "awslogs-region", "awslogs-stream-prefix")
 	unsupported := func(what string) string { return "Longshore does not support " + what + " yet." }
 	f.wantRefusals(t, map[string]definitionCase{
-		"Fargate": {both(onFargate, withRole, of(awslogs)), unsupported("networkMode awsvpc of a task definition, requiresCompatibilities FARGATE of a task definition, " +
-			"cpu of a task definition, memory of a task definition, logConfiguration of container 'main'")},
-		"containers without memory of their own": {both(sized(".5 vcpu", "1 GB"), of(func(c *types.ContainerDefinition) { c.Memory = nil })),
-			unsupported("cpu of a task definition, memory of a task definition")},
+		"Fargate": {both(onFargate, withRole, of(awslogs)), unsupported("logConfiguration of container 'main'")},
 		"a proxy": {func(in *registering) {
 			in.NetworkMode = types.NetworkModeAwsvpc
 			in.ProxyConfiguration = &types.ProxyConfiguration{ContainerName: aws.String("main")}
@@ -278,8 +275,7 @@ func TestRegisterTaskDefinition_RefusesByNameWhatIsValidAndNotSupportedYet(t *te
 		"capabilities":       {linux(types.LinuxParameters{Capabilities: &types.KernelCapabilities{Add: []string{"SYS_PTRACE"}}}), unsupported("linuxParameters.capabilities of container 'main'")},
 		"a tmpfs":            {linux(types.LinuxParameters{Tmpfs: []types.Tmpfs{{ContainerPath: aws.String("/t"), Size: 1, MountOptions: []string{"ro", "mode=755"}}}}), unsupported("linuxParameters.tmpfs of container 'main'")},
 		"two port ranges":    {maps(types.PortMapping{ContainerPortRange: aws.String("1-2")}, types.PortMapping{ContainerPortRange: aws.String("3-4")}), unsupported("portMappings.containerPortRange of container 'main'")},
-		"a shared volume":    {volume(types.Volume{DockerVolumeConfiguration: &types.DockerVolumeConfiguration{Scope: types.ScopeShared, Autoprovision: aws.Bool(true)}}), unsupported("dockerVolumeConfiguration of volume 'v'")},
-		"EFS":                {volume(types.Volume{EfsVolumeConfiguration: &types.EFSVolumeConfiguration{FileSystemId: aws.String("fs-1"), TransitEncryption: types.EFSTransitEncryptionEnabled, TransitEncryptionPort: aws.Int32(2049), AuthorizationConfig: &types.EFSAuthorizationConfig{AccessPointId: aws.String("p"), Iam: types.EFSAuthorizationConfigIAMEnabled}, RootDirectory: aws.String("/")}}), unsupported("efsVolumeConfiguration of volume 'v'")},
+		"EFS":                {volume(types.Volume{EfsVolumeConfiguration: &types.EFSVolumeConfiguration{FileSystemId: aws.String("fs-1"), TransitEncryption: types.EFSTransitEncryptionEnabled, TransitEncryptionPort: aws.Int32(2049), AuthorizationConfig: &types.EFSAuthorizationConfig{AccessPointId: aws.String("p"), Iam: types.EFSAuthorizationConfigIAMEnabled}, RootDirectory: aws.String("/")}}), unsupported("efsVolumeConfiguration.transitEncryption ENABLED of volume 'v', efsVolumeConfiguration.transitEncryptionPort of volume 'v', efsVolumeConfiguration.authorizationConfig of volume 'v'")},
 		"a volume at launch": {volume(types.Volume{ConfiguredAtLaunch: aws.Bool(true)}), unsupported("configuredAtLaunch of volume 'v'")},
 		"a GPU": {of(func(c *types.ContainerDefinition) {
 			c.ResourceRequirements = []types.ResourceRequirement{{Type: types.ResourceTypeGpu, Value: aws.String("1")}}
@@ -287,7 +283,6 @@ func TestRegisterTaskDefinition_RefusesByNameWhatIsValidAndNotSupportedYet(t *te
 		"a restart policy": {of(func(c *types.ContainerDefinition) {
 			c.RestartPolicy = &types.ContainerRestartPolicy{Enabled: aws.Bool(true), RestartAttemptPeriod: aws.Int32(60), IgnoredExitCodes: []int32{0}}
 		}), unsupported("restartPolicy of container 'main'")},
-		"namespaces": {func(in *registering) { in.PidMode, in.IpcMode = types.PidModeHost, types.IpcModeNone }, unsupported("pidMode of a task definition, ipcMode of a task definition")},
 	})
 }
 

@@ -13,20 +13,15 @@ import (
 // is to delete its row here and to change its row in docs/compatibility.md.
 var unsupportedYet = []string{
 	"taskRoleArn",
-	"networkMode=awsvpc",
-	"requiresCompatibilities=FARGATE",
 	"requiresCompatibilities=MANAGED_INSTANCES",
-	"cpu",
-	"memory",
-	"pidMode",
-	"ipcMode",
 	"proxyConfiguration",
 	"inferenceAccelerators",
 	"ephemeralStorage",
 	"enableFaultInjection",
 
-	"volumes.dockerVolumeConfiguration",
-	"volumes.efsVolumeConfiguration",
+	"volumes.efsVolumeConfiguration.transitEncryption=ENABLED",
+	"volumes.efsVolumeConfiguration.transitEncryptionPort",
+	"volumes.efsVolumeConfiguration.authorizationConfig",
 	"volumes.s3filesVolumeConfiguration",
 	"volumes.fsxWindowsFileServerVolumeConfiguration",
 	"volumes.configuredAtLaunch",

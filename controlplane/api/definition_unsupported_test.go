@@ -13,8 +13,10 @@ import (
 // unsupportedYet they must be all of the model: a member that a newer model brings
 // is to be decided upon, not accepted and ignored.
 var supported = map[string]string{
-	"":        "family executionRoleArn networkMode containerDefinitions volumes requiresCompatibilities tags runtimePlatform placementConstraints",
-	"volumes": "name host",
+	"":                                  "family executionRoleArn networkMode containerDefinitions volumes requiresCompatibilities tags runtimePlatform cpu memory pidMode ipcMode placementConstraints",
+	"volumes.dockerVolumeConfiguration": "scope autoprovision driver driverOpts labels",
+	"volumes.efsVolumeConfiguration":    "fileSystemId rootDirectory transitEncryption",
+	"volumes":                           "name host dockerVolumeConfiguration efsVolumeConfiguration",
 	"containerDefinitions": `name image cpu memory memoryReservation links portMappings essential entryPoint command environment
 		mountPoints volumesFrom linuxParameters dependsOn startTimeout stopTimeout versionConsistency hostname user
 		workingDirectory privileged readonlyRootFilesystem dnsServers dnsSearchDomains extraHosts dockerSecurityOptions

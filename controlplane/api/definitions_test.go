@@ -173,8 +173,8 @@ func TestRegisterTaskDefinition_Refuses(t *testing.T) {
 		}), "Unknown volume 'x' in the mountPoints of container 'main'."},
 		"a volume twice": {func(in *registering) { in.Volumes = []types.Volume{{Name: aws.String("v")}, {Name: aws.String("v")}} }, "~Duplicate volume name 'v'"},
 		"another kind of volume": {func(in *registering) {
-			in.Volumes = []types.Volume{{Name: aws.String("v"), EfsVolumeConfiguration: &types.EFSVolumeConfiguration{FileSystemId: aws.String("fs")}}}
-		}, "~efsVolumeConfiguration"},
+			in.Volumes = []types.Volume{{Name: aws.String("v"), S3filesVolumeConfiguration: &types.S3FilesVolumeConfiguration{FileSystemArn: aws.String("fs")}}}
+		}, "~s3filesVolumeConfiguration"},
 		"host port in host mode": {both(mode(types.NetworkModeHost), of(port(80, 81))), "~must match"},
 		"the same host port":     {both(of(port(80, 8080)), add("b", port(81, 8080))), "~both map tcp host port 8080"},
 		"a port in mode none":    {both(mode(types.NetworkModeNone), of(port(80, 0))), "~networkMode=none"},
@@ -183,13 +183,10 @@ func TestRegisterTaskDefinition_Refuses(t *testing.T) {
 		"a port range": {of(func(c *types.ContainerDefinition) {
 			c.PortMappings = []types.PortMapping{{ContainerPortRange: aws.String("1-2")}}
 		}), "~containerPortRange"},
-		"awsvpc":                 {mode(types.NetworkModeAwsvpc), "~awsvpc"},
 		"another network mode":   {mode("other"), "~Member must satisfy enum value set"},
 		"FARGATE without cpu":    {fargate, "Fargate requires that 'cpu' be defined at the task level."},
 		"FARGATE without memory": {both(fargate, func(in *registering) { in.Cpu = aws.String("256") }), "Fargate requires that 'memory' be defined at the task level."},
 		"FARGATE in bridge mode": {both(fargate, func(in *registering) { in.Cpu, in.Memory = aws.String("256"), aws.String("512") }), "Fargate only supports network mode 'awsvpc'."},
-		"FARGATE":                {both(fargate, mode(types.NetworkModeAwsvpc), func(in *registering) { in.Cpu, in.Memory = aws.String("256"), aws.String("512") }), "~FARGATE"},
-		"task-level cpu":         {func(in *registering) { in.Cpu = aws.String("256") }, "~cpu of a task definition"},
 		"a task role":            {func(in *registering) { in.TaskRoleArn = aws.String("r") }, "~taskRoleArn"},
 		"a placement constraint": {func(in *registering) {
 			in.PlacementConstraints = []types.TaskDefinitionPlacementConstraint{{Type: types.TaskDefinitionPlacementConstraintTypeMemberOf}}

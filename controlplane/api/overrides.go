@@ -14,21 +14,51 @@ const maxOverrides = 8192 // characters of a task's overrides as JSON (RunTask, 
 
 var honouredOfOverride = []string{"name", "command", "environment", "cpu", "memory", "memoryReservation", "environmentFiles"}
 
-// checkOverrides checks a task's overrides against its definition.
-func checkOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition) error {
+// checkOverrides checks a task's overrides against its definition, and returns them
+// with the task's cpu and memory as plain numbers.
+func checkOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition, l ecs.LaunchType) (*ecs.TaskOverride, error) {
 	if o == nil {
-		return nil
+		return nil, nil
 	}
 	encoded, err := json.Marshal(o)
 	if err != nil {
-		return fmt.Errorf("measuring overrides: %w", err)
+		return nil, fmt.Errorf("measuring overrides: %w", err)
 	}
 	if n := utf8.RuneCount(encoded); n > maxOverrides {
-		return invalid("The overrides are %d characters long; at most %d are allowed.", n, maxOverrides)
+		return nil, invalid("The overrides are %d characters long; at most %d are allowed.", n, maxOverrides)
 	}
-	if err := refuseUnhonoured(o, "containerOverrides"); err != nil {
-		return err
+	if err := refuseUnhonoured(o, "containerOverrides", "cpu", "memory"); err != nil {
+		return nil, err
 	}
+	out := *o
+	if err := checkSizeOverride(&out, d, l); err != nil {
+		return nil, err
+	}
+	return &out, checkContainerOverrides(o, d)
+}
+
+// checkSizeOverride checks the cpu and memory that a task is to have instead of its
+// definition's, and rewrites them to plain numbers.
+func checkSizeOverride(o *ecs.TaskOverride, d *ecs.TaskDefinition, l ecs.LaunchType) error {
+	if o.Cpu == "" && o.Memory == "" {
+		return nil
+	}
+	size := ecs.RegisterTaskDefinitionRequest{Cpu: o.Cpu, Memory: o.Memory}
+	if err := normaliseSize(&size); err != nil {
+		return invalid("Override of the task: %s", messageOf(err))
+	}
+	o.Cpu, o.Memory = size.Cpu, size.Memory
+	cpu, memory := launch.Size(d, o)
+	switch {
+	case l == ecs.LaunchTypeFARGATE && !fargateOffers(cpu, memory):
+		return invalid("No Fargate configuration exists for given values: CPU %d, memory %d.", cpu, memory)
+	case l != ecs.LaunchTypeFARGATE && cpu != 0 && (cpu < minTaskCPU || cpu > maxTaskCPU):
+		return invalid("Override of the task: on instances its cpu is from %d to %d CPU units, not %d.", minTaskCPU, maxTaskCPU, cpu)
+	}
+	return nil
+}
+
+func checkContainerOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition) error {
 	containers := make(map[string]*ecs.ContainerDefinition, len(d.ContainerDefinitions))
 	for i := range d.ContainerDefinitions {
 		containers[d.ContainerDefinitions[i].Name] = &d.ContainerDefinitions[i]

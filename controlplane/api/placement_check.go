@@ -1,7 +1,6 @@
 package api
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/longshore/longshore/controlplane/launch"
@@ -78,36 +77,4 @@ func checkLaunchType(asked ecs.LaunchType, d *ecs.TaskDefinition) (ecs.LaunchTyp
 		}
 	}
 	return "", refused("Task definition does not support launch_type %s.", asked)
-}
-
-// checkNetwork refuses a network configuration for definitions that take none,
-// which is all that there can be as long as awsvpc is refused.
-func checkNetwork(n *ecs.NetworkConfiguration) error {
-	if n != nil {
-		return invalid("Network Configuration is not valid for the given networkMode of this task definition.")
-	}
-	return nil
-}
-
-// checkPlatformVersion refuses what only FARGATE tasks have.
-func checkPlatformVersion(version string) error {
-	if version != "" {
-		return invalid("The platform version must be null when specifying an EC2 or EXTERNAL launch type.")
-	}
-	return nil
-}
-
-// platformVersions are those that FARGATE tasks may ask for (Fargate platform
-// versions, ECS guide).
-var platformVersions = []string{"LATEST", "1.0.0", "1.1.0", "1.2.0", "1.3.0", "1.4.0"}
-
-// checkPlatform checks the platform version of tasks of a launch type.
-func checkPlatform(version string, l ecs.LaunchType) error {
-	if version == "" || l != ecs.LaunchTypeFARGATE {
-		return checkPlatformVersion(version)
-	}
-	if !slices.Contains(platformVersions, version) {
-		return ecs.Errorf(ecs.CodePlatformUnknown, "The specified platform does not exist.")
-	}
-	return nil
 }

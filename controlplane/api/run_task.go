@@ -75,11 +75,17 @@ func (h *Handler) launch(ctx context.Context, in *ecs.RunTaskRequest, l *launche
 			capacity: capacity{in.LaunchType, in.CapacityProviderStrategy}, group: in.Group, startedBy: in.StartedBy, overrides: in.Overrides,
 			tags: in.Tags, propagate: in.PropagateTags, managed: in.EnableECSManagedTags,
 			given: in.PlacementConstraints, constraints: constraints,
+			network: in.NetworkConfiguration, platformVersion: in.PlatformVersion,
 		})
 		if err != nil {
 			return err
 		}
-		order.Strategies = strategies
+		if err := checkFargate(order.LaunchType, in.PlacementConstraints, in.PlacementStrategy); err != nil {
+			return err
+		}
+		if order.LaunchType != ecs.LaunchTypeFARGATE {
+			order.Strategies = strategies
+		}
 		if err := l.place(tx, order, count, now); err != nil {
 			return err
 		}
@@ -133,9 +139,6 @@ func (h *Handler) checkRunTask(in *ecs.RunTaskRequest) (int, error) {
 	if err := checkCapacity(in.CapacityProviderStrategy, in.LaunchType); err != nil {
 		return 0, err
 	}
-	if err := checkPlatformVersion(in.PlatformVersion); err != nil {
-		return 0, err
-	}
 	if err := checkNetwork(in.NetworkConfiguration); err != nil {
 		return 0, err
 	}
@@ -170,6 +173,8 @@ type standalone struct {
 	managed          bool
 	given            []ecs.PlacementConstraint
 	constraints      launch.Constraints // compiled of the given
+	network          *ecs.NetworkConfiguration
+	platformVersion  string
 }
 
 func (h *Handler) standaloneOrder(tx *store.Tx, c *model.Cluster, definition string, r standalone) (*launch.Order, error) {
@@ -181,7 +186,14 @@ func (h *Handler) standaloneOrder(tx *store.Tx, c *model.Cluster, definition str
 	if err != nil {
 		return nil, err
 	}
-	if err := checkOverrides(r.overrides, &d.Shape); err != nil {
+	l := from.launchTypeOfTasks()
+	if err := checkPlatformVersion(r.platformVersion, l); err != nil {
+		return nil, err
+	}
+	if r.overrides, err = checkOverrides(r.overrides, &d.Shape, l); err != nil {
+		return nil, err
+	}
+	if err := checkNetworkOf(tx.Tables, c.Name, r.network, &d.Shape, l); err != nil {
 		return nil, err
 	}
 	if err := checkConstraintsOfTask(d, r.given); err != nil {
@@ -194,11 +206,18 @@ func (h *Handler) standaloneOrder(tx *store.Tx, c *model.Cluster, definition str
 	if r.propagate == ecs.PropagateTagsTASKDEFINITION {
 		propagated = d.Tags
 	}
-	return launch.Standalone(launch.Order{
-		Cluster: c.Name, Definition: d, LaunchType: from.launchTypeOfTasks(), CapacityStrategy: from.strategy,
-		Group: r.group, StartedBy: r.startedBy,
+	order, err := launch.Standalone(launch.Order{
+		Cluster: c.Name, Definition: d, LaunchType: l, CapacityStrategy: from.strategy,
+		Group: r.group, StartedBy: r.startedBy, Network: model.Awsvpc(r.network), PlatformVersion: r.platformVersion,
 		Overrides: r.overrides, Tags: launch.StandaloneTaskTags(c.Name, r.tags, propagated, r.managed),
 	}, r.constraints)
+	if err != nil {
+		return nil, err
+	}
+	if l == ecs.LaunchTypeFARGATE {
+		order.Strategies = launch.FargateStrategies()
+	}
+	return order, order.Locate(func(attribute string) bool { return tx.AttributeOffered(c.Name, attribute) })
 }
 
 // startTask starts one task on each of the given instances that has room for it.
@@ -227,7 +246,7 @@ func (h *Handler) startTask(ctx context.Context, in *ecs.StartTaskRequest) (*ecs
 		order, err := h.standaloneOrder(tx, c, in.TaskDefinition, standalone{
 			capacity: capacity{launchType: ecs.LaunchTypeEC2}, // the instances are given
 			group:    in.Group, startedBy: in.StartedBy, overrides: in.Overrides,
-			tags: in.Tags, propagate: in.PropagateTags, managed: in.EnableECSManagedTags,
+			tags: in.Tags, propagate: in.PropagateTags, managed: in.EnableECSManagedTags, network: in.NetworkConfiguration,
 		})
 		if err != nil {
 			return err

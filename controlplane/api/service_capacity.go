@@ -3,6 +3,7 @@ package api
 import (
 	"slices"
 
+	"github.com/longshore/longshore/controlplane/launch"
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/store"
 	"github.com/longshore/longshore/proto/ecs"
@@ -42,7 +43,7 @@ func (h *Handler) applyStrategy(t *store.Tables, c *model.Cluster, s *model.Serv
 	}
 	s.LaunchType, s.CapacityProviderStrategy = "", strategy
 	if d, ok := t.Definition(s.Primary().Definition); ok && in.TaskDefinition == nil {
-		_, err = checkLaunchType(ecs.LaunchTypeEC2, &d.Shape)
+		_, err = checkLaunchType(launch.LaunchTypeOf(strategy), &d.Shape)
 	}
 	return err
 }

@@ -93,7 +93,7 @@ func checkNewService(in *ecs.CreateServiceRequest) error {
 		return err
 	}
 	return checkSharedOfService(sharedOfService{
-		in.AvailabilityZoneRebalancing, in.CapacityProviderStrategy, in.LaunchType, in.PlatformVersion,
+		in.AvailabilityZoneRebalancing, in.CapacityProviderStrategy, in.LaunchType,
 		in.PlacementConstraints, in.PlacementStrategy,
 	})
 }
@@ -112,19 +112,18 @@ func checkServiceUpdate(in *ecs.UpdateServiceRequest) error {
 		return err
 	}
 	return checkSharedOfService(sharedOfService{
-		in.AvailabilityZoneRebalancing, in.CapacityProviderStrategy, "", "",
+		in.AvailabilityZoneRebalancing, in.CapacityProviderStrategy, "",
 		in.PlacementConstraints, in.PlacementStrategy,
 	})
 }
 
 // sharedOfService is what CreateService and UpdateService have in common.
 type sharedOfService struct {
-	rebalancing     ecs.AvailabilityZoneRebalancing
-	capacity        []ecs.CapacityProviderStrategyItem
-	launchType      ecs.LaunchType
-	platformVersion string
-	constraints     []ecs.PlacementConstraint
-	strategies      []ecs.PlacementStrategy
+	rebalancing ecs.AvailabilityZoneRebalancing
+	capacity    []ecs.CapacityProviderStrategyItem
+	launchType  ecs.LaunchType
+	constraints []ecs.PlacementConstraint
+	strategies  []ecs.PlacementStrategy
 }
 
 func checkSharedOfService(s sharedOfService) error {
@@ -132,9 +131,6 @@ func checkSharedOfService(s sharedOfService) error {
 		return unsupported("availabilityZoneRebalancing")
 	}
 	if err := checkCapacity(s.capacity, s.launchType); err != nil {
-		return err
-	}
-	if err := checkPlatform(s.platformVersion, s.launchType); err != nil {
 		return err
 	}
 	if _, err := readConstraints(s.constraints); err != nil {

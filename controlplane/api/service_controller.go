@@ -203,7 +203,7 @@ func (h *Handler) begun(tx *store.Tx, c *model.Cluster, s *model.Service, in *ec
 	if err != nil {
 		return err
 	}
-	if err := h.equip(c, s, in, d); err != nil {
+	if err := h.equip(tx.Tables, c, s, in, d); err != nil {
 		return err
 	}
 	if s.Controller != ecs.DeploymentControllerTypeCODEDEPLOY {
@@ -219,7 +219,7 @@ func (h *Handler) begun(tx *store.Tx, c *model.Cluster, s *model.Service, in *ec
 }
 
 // equip says where a new service's tasks come from and how they are reached.
-func (h *Handler) equip(c *model.Cluster, s *model.Service, in *ecs.CreateServiceRequest, d *model.Definition) error {
+func (h *Handler) equip(t *store.Tables, c *model.Cluster, s *model.Service, in *ecs.CreateServiceRequest, d *model.Definition) error {
 	if err := checkConstraintsOfTask(d, s.PlacementConstraints); err != nil {
 		return err
 	}
@@ -232,9 +232,9 @@ func (h *Handler) equip(c *model.Cluster, s *model.Service, in *ecs.CreateServic
 		return err
 	}
 	s.LaunchType, s.CapacityProviderStrategy = from.launchType, from.strategy
-	check := wiringCheck{h.Owner, &d.Shape, from.launchTypeOfTasks(), mostTargetGroups(s)}
-	s.Wiring, err = check.wiring(model.Wiring{
-		NetworkConfiguration: in.NetworkConfiguration, LoadBalancers: in.LoadBalancers, ServiceRegistries: in.ServiceRegistries,
+	s.Wiring, err = h.wire(t, s, &d.Shape, from, model.Wiring{
+		NetworkConfiguration: in.NetworkConfiguration, PlatformVersion: in.PlatformVersion,
+		LoadBalancers: in.LoadBalancers, ServiceRegistries: in.ServiceRegistries,
 	})
 	if err != nil {
 		return err

@@ -40,6 +40,8 @@ func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs
 		PendingCount:                all.pending,
 		LaunchType:                  s.LaunchType,
 		CapacityProviderStrategy:    s.CapacityProviderStrategy,
+		PlatformVersion:             s.PlatformVersion,
+		PlatformFamily:              familyOf(s.PlatformVersion),
 		DeploymentConfiguration:     &s.DeploymentConfiguration,
 		Deployments:                 make([]ecs.Deployment, len(s.Deployments)),
 		Events:                      h.eventShapes(t, s.Key()),
@@ -113,10 +115,20 @@ func (h *Handler) deploymentShape(d *model.Deployment, n *tally) ecs.Deployment 
 
 		CapacityProviderStrategy: d.CapacityProviderStrategy,
 		NetworkConfiguration:     d.NetworkConfiguration,
+		PlatformVersion:          d.PlatformVersion,
+		PlatformFamily:           familyOf(d.PlatformVersion),
 
 		RolloutState:       d.RolloutState,
 		RolloutStateReason: d.RolloutStateReason,
 	}
+}
+
+// familyOf is shown beside a platform version.
+func familyOf(version string) string {
+	if version == "" {
+		return ""
+	}
+	return platformFamily
 }
 
 // eventShapes are the latest events of a service, newest first.

@@ -177,9 +177,6 @@ func applySettings(s *model.Service, in *ecs.UpdateServiceRequest) error {
 
 // redeploy changes what may need a new deployment.
 func (h *Handler) redeploy(t *store.Tables, c *model.Cluster, s *model.Service, in *ecs.UpdateServiceRequest) error {
-	if err := checkPlatformVersion(in.PlatformVersion); err != nil {
-		return err
-	}
 	if err := h.applyStrategy(t, c, s, in); err != nil {
 		return err
 	}
@@ -195,7 +192,7 @@ func (h *Handler) applyRollout(t *store.Tables, s *model.Service, in *ecs.Update
 		if err != nil {
 			return err
 		}
-		if _, err := checkLaunchType(s.LaunchType, &d.Shape); err != nil {
+		if _, err := checkLaunchType(capacity{s.LaunchType, s.CapacityProviderStrategy}.launchTypeOfTasks(), &d.Shape); err != nil {
 			return err
 		}
 		ref = d.Ref
@@ -227,9 +224,12 @@ func (h *Handler) applyRollout(t *store.Tables, s *model.Service, in *ecs.Update
 // definition allows.
 func (h *Handler) rewire(t *store.Tables, s *model.Service, ref model.DefinitionRef, in *ecs.UpdateServiceRequest) (bool, error) {
 	d, ok := t.Definition(ref)
-	if !ok || ref == s.Primary().Definition && in.LoadBalancers == nil && in.ServiceRegistries == nil && in.NetworkConfiguration == nil {
+	same := ref == s.Primary().Definition && in.CapacityProviderStrategy == nil && in.PlatformVersion == "" &&
+		in.PlacementConstraints == nil && in.PlacementStrategy == nil
+	if !ok || same && in.LoadBalancers == nil && in.ServiceRegistries == nil && in.NetworkConfiguration == nil {
 		return false, nil
 	}
+	from := capacity{s.LaunchType, s.CapacityProviderStrategy}
 	wanted := s.Wiring
 	if in.LoadBalancers != nil {
 		wanted.LoadBalancers = in.LoadBalancers
@@ -242,8 +242,10 @@ func (h *Handler) rewire(t *store.Tables, s *model.Service, ref model.Definition
 	} else if d.Shape.NetworkMode != ecs.NetworkModeAwsvpc {
 		wanted.NetworkConfiguration = nil
 	}
-	launchType := capacity{s.LaunchType, s.CapacityProviderStrategy}.launchTypeOfTasks()
-	wired, err := wiringCheck{h.Owner, &d.Shape, launchType, mostTargetGroups(s)}.wiring(wanted)
+	if in.PlatformVersion != "" || from.launchTypeOfTasks() != ecs.LaunchTypeFARGATE {
+		wanted.PlatformVersion = in.PlatformVersion
+	}
+	wired, err := h.wire(t, s, &d.Shape, from, wanted)
 	if err != nil {
 		return false, err
 	}

@@ -107,9 +107,6 @@ func (h *Handler) newTaskSet(in *ecs.CreateTaskSetRequest) (*model.TaskSet, erro
 	if err := checkCapacity(in.CapacityProviderStrategy, in.LaunchType); err != nil {
 		return nil, err
 	}
-	if err := checkPlatform(in.PlatformVersion, in.LaunchType); err != nil {
-		return nil, err
-	}
 	scale := 0.0
 	if in.Scale != nil {
 		scale = in.Scale.Value
@@ -166,9 +163,9 @@ func (h *Handler) equipTaskSet(t *store.Tables, c *model.Cluster, s *model.Servi
 		return err
 	}
 	set.Definition, set.LaunchType, set.CapacityProviderStrategy = d.Ref, from.launchType, from.strategy
-	check := wiringCheck{h.Owner, &d.Shape, from.launchTypeOfTasks(), mostTargetGroups(s)}
-	set.Wiring, err = check.wiring(model.Wiring{
-		NetworkConfiguration: in.NetworkConfiguration, LoadBalancers: in.LoadBalancers, ServiceRegistries: in.ServiceRegistries,
+	set.Wiring, err = h.wire(t, s, &d.Shape, from, model.Wiring{
+		NetworkConfiguration: in.NetworkConfiguration, PlatformVersion: in.PlatformVersion,
+		LoadBalancers: in.LoadBalancers, ServiceRegistries: in.ServiceRegistries,
 	})
 	return err
 }

@@ -13,7 +13,7 @@ import (
 // taskShape is a task as the API shows it.
 func (h *Handler) taskShape(t *store.Tables, task *model.Task, tags bool) ecs.Task {
 	shape := ecs.Task{
-		Attachments:           []ecs.Attachment{},
+		Attachments:           attachmentShapes(task),
 		Attributes:            []ecs.Attribute{},
 		CapacityProviderName:  string(task.CapacityProvider),
 		ClusterArn:            h.Owner.ClusterARN(task.Cluster),
@@ -45,6 +45,10 @@ func (h *Handler) taskShape(t *store.Tables, task *model.Task, tags bool) ecs.Ta
 	}
 	if tags {
 		shape.Tags = orEmpty(task.Tags)
+	}
+	if task.LaunchType == ecs.LaunchTypeFARGATE { // whose hosts are nobody's concern
+		shape.ContainerInstanceArn = ""
+		shape.PlatformVersion, shape.PlatformFamily = task.PlatformVersion, platformFamily
 	}
 	if i, ok := t.Instance(task.Cluster, task.Instance); ok {
 		placeShape(&shape, i)
@@ -94,6 +98,9 @@ func overridesShape(task *model.Task) *ecs.TaskOverride {
 		ContainerOverrides:            make([]ecs.ContainerOverride, len(task.Containers)),
 		InferenceAcceleratorOverrides: []ecs.InferenceAcceleratorOverride{},
 	}
+	if task.Overrides != nil {
+		out.Cpu, out.Memory = task.Overrides.Cpu, task.Overrides.Memory
+	}
 	for i, c := range task.Containers {
 		out.ContainerOverrides[i] = ecs.ContainerOverride{Name: c.Name}
 		if task.Overrides == nil {
@@ -120,7 +127,7 @@ func (h *Handler) containerShape(task *model.Task, c *model.Container, d *model.
 		ExitCode:          c.ExitCode,
 		Reason:            c.Reason,
 		NetworkBindings:   orEmpty(c.NetworkBindings),
-		NetworkInterfaces: []ecs.NetworkInterface{},
+		NetworkInterfaces: interfaceShapes(task),
 		HealthStatus:      c.HealthStatus,
 	}
 	if d == nil {

@@ -7,14 +7,11 @@ import (
 	"strings"
 
 	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/store"
 	"github.com/longshore/longshore/proto/ecs"
 )
 
-const (
-	maxTargetGroups   = 5 // of a service that rolls (registering multiple target groups, ECS guide)
-	maxSubnets        = 16
-	maxSecurityGroups = 5 // AwsVpcConfiguration, seed 000
-)
+const maxTargetGroups = 5 // of a service that rolls (registering multiple target groups, ECS guide)
 
 var (
 	targetGroup = regexp.MustCompile(`^targetgroup/[A-Za-z0-9-]{1,32}/[A-Za-z0-9]{1,32}$`)
@@ -24,9 +21,24 @@ var (
 // wiringCheck checks how the tasks of a definition are to be reached.
 type wiringCheck struct {
 	owner        model.Owner
+	tables       *store.Tables
+	cluster      model.ClusterName
 	definition   *ecs.TaskDefinition
 	launchType   ecs.LaunchType
 	targetGroups int // that may be given
+}
+
+// wire checks how a service's tasks of a definition are to be reached, and where they
+// come from, and returns what to store of it.
+func (h *Handler) wire(t *store.Tables, s *model.Service, d *ecs.TaskDefinition, from capacity, w model.Wiring) (model.Wiring, error) {
+	l := from.launchTypeOfTasks()
+	if l == ecs.LaunchTypeFARGATE && isDaemon(s) {
+		return w, invalid("The daemon scheduling strategy is not supported for the FARGATE launch type.")
+	}
+	if err := checkFargate(l, s.PlacementConstraints, s.PlacementStrategy); err != nil {
+		return w, err
+	}
+	return wiringCheck{h.Owner, t, s.Cluster, d, l, mostTargetGroups(s)}.wiring(w)
 }
 
 // wiring checks a request's members and returns what to store of them.
@@ -37,8 +49,11 @@ func (c wiringCheck) wiring(w model.Wiring) (model.Wiring, error) {
 	if err := c.registries(w.ServiceRegistries); err != nil {
 		return w, err
 	}
-	network, err := c.network(w.NetworkConfiguration)
-	w.NetworkConfiguration = network
+	var err error
+	if w.NetworkConfiguration, err = c.network(w.NetworkConfiguration); err != nil {
+		return w, err
+	}
+	w.PlatformVersion, err = c.platform(w.PlatformVersion)
 	if len(w.LoadBalancers) == 0 {
 		w.LoadBalancers = nil
 	}
@@ -134,34 +149,27 @@ func (c wiringCheck) port(container string, port int32) error {
 	return nil
 }
 
-// network checks a network configuration against the definition's network mode, and
-// fills in its defaults.
+// network checks a network configuration against the definition and what the hosts
+// offer, and fills in its defaults.
 func (c wiringCheck) network(in *ecs.NetworkConfiguration) (*ecs.NetworkConfiguration, error) {
-	awsvpc := c.mode() == ecs.NetworkModeAwsvpc
-	switch {
-	case in == nil && awsvpc:
-		return nil, invalid("Network Configuration must be provided when networkMode 'awsvpc' is specified.")
-	case in == nil:
-		return nil, nil
-	case !awsvpc:
-		return nil, invalid("Network Configuration is not valid for the given networkMode of this task definition.")
-	case in.AwsvpcConfiguration == nil || len(in.AwsvpcConfiguration.Subnets) == 0:
-		return nil, invalid("subnets can not be empty.")
+	if err := checkNetwork(in); err != nil {
+		return nil, err
+	}
+	if err := checkNetworkOf(c.tables, c.cluster, in, c.definition, c.launchType); err != nil || in == nil {
+		return nil, err
 	}
 	v := *in.AwsvpcConfiguration
-	switch {
-	case len(v.Subnets) > maxSubnets:
-		return nil, invalid("subnets can have at most %d items.", maxSubnets)
-	case len(v.SecurityGroups) > maxSecurityGroups:
-		return nil, invalid("securityGroups can have at most %d items.", maxSecurityGroups)
-	case slices.Contains(v.Subnets, "") || slices.Contains(v.SecurityGroups, ""):
-		return nil, invalid("The ids of subnets and security groups can not be blank.")
-	case v.AssignPublicIp == ecs.AssignPublicIpENABLED && c.launchType != ecs.LaunchTypeFARGATE:
-		return nil, invalid("Assign public IP is not supported for this launch type.")
-	}
 	v.SecurityGroups = orEmpty(v.SecurityGroups)
 	if v.AssignPublicIp == "" {
 		v.AssignPublicIp = ecs.AssignPublicIpDISABLED
 	}
 	return &ecs.NetworkConfiguration{AwsvpcConfiguration: &v}, nil
+}
+
+// platform checks the platform version, and fills in its default.
+func (c wiringCheck) platform(version string) (string, error) {
+	if version == "" && c.launchType == ecs.LaunchTypeFARGATE {
+		version = latestPlatform
+	}
+	return version, checkPlatformVersion(version, c.launchType)
 }

@@ -37,10 +37,6 @@ func registries(id, container string, port int32) []types.ServiceRegistry {
 	return []types.ServiceRegistry{{RegistryArn: &arn, ContainerName: &container, ContainerPort: &port}}
 }
 
-func network(subnets ...string) *types.NetworkConfiguration {
-	return &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: subnets}}
-}
-
 // inMode makes the definition of one that was registered have another network mode.
 func (f *fixture) inMode(family string, revision int32, mode ecs.NetworkMode) {
 	f.update(func(tx *store.Tx) {

@@ -102,7 +102,7 @@ func (p Portion) PlaceOn(fleet *placement.Fleet, instances []model.InstanceID, s
 		request.DistinctInstance = true
 	}
 	result := placement.Place(fleet, request)
-	if p.CapacityProvider == "" || len(result.Assignments) == p.Count {
+	if p.CapacityProvider == "" || p.CapacityProvider.Reserved() || len(result.Assignments) == p.Count {
 		return result
 	}
 	result.Failures = slices.DeleteFunc(result.Failures, func(f placement.Failure) bool {

@@ -144,12 +144,10 @@ func TestPortion_ShortageIsToldOfItsPoolOnly(t *testing.T) {
 		result.Closest == nil || result.Closest.Reason != placement.ReasonCPU {
 		t.Errorf("got %+v", result)
 	}
-	for _, strategy := range []string{"FARGATE 0 1", "b 0 1"} {
-		empty := fleetOf(map[string]string{"i1": "pa", "i3": ""})
-		result := orderOf(strategy).Portions(1, nil, poolOf)[0].Place(empty, nil)
-		if len(result.Assignments) != 0 || !result.NoInstances || len(result.Failures) != 0 || result.Closest != nil {
-			t.Errorf("%s: got %+v", strategy, result)
-		}
+	empty := fleetOf(map[string]string{"i1": "pa", "i3": ""})
+	result = orderOf("b 0 1").Portions(1, nil, poolOf)[0].Place(empty, nil)
+	if len(result.Assignments) != 0 || !result.NoInstances || len(result.Failures) != 0 || result.Closest != nil {
+		t.Errorf("got %+v", result)
 	}
 }
 

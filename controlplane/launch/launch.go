@@ -36,6 +36,11 @@ type Order struct {
 	pool             string             // of that provider
 	Tags             []ecs.Tag
 
+	Network         *ecs.AwsVpcConfiguration // of tasks in awsvpc mode; see Locate
+	subnets         []string                 // one of these attributes is needed
+	anySubnet       *placement.Predicate     // says so, if there are several
+	PlatformVersion string                   // of the launch type FARGATE
+
 	Strategies []placement.Strategy // none: at random
 
 	constraints Constraints // with those of the definition
@@ -46,25 +51,34 @@ type Order struct {
 // zones and then over instances (ECS guide, service scheduler concepts).
 func ForService(s *model.Service, d *model.Definition) (*Order, error) {
 	primary := s.Primary()
-	return forPart(s, primary.ID, primary.LaunchType, primary.CapacityProviderStrategy, d)
+	return forPart(s, part{primary.ID, primary.LaunchType, primary.CapacityProviderStrategy, &primary.Wiring}, d)
 }
 
 // ForTaskSet is ForService for one of a service's task sets.
 func ForTaskSet(s *model.Service, set *model.TaskSet, d *model.Definition) (*Order, error) {
-	return forPart(s, set.ID, set.LaunchType, set.CapacityProviderStrategy, d)
+	return forPart(s, part{set.ID, set.LaunchType, set.CapacityProviderStrategy, &set.Wiring}, d)
+}
+
+// part is a deployment or a task set.
+type part struct {
+	id         model.DeploymentID
+	launchType ecs.LaunchType
+	capacity   []ecs.CapacityProviderStrategyItem
+	wiring     *model.Wiring
 }
 
 // forPart returns the order for tasks of a service's deployment or task set.
-func forPart(s *model.Service, id model.DeploymentID, launchType ecs.LaunchType, capacity []ecs.CapacityProviderStrategyItem, d *model.Definition) (*Order, error) {
+func forPart(s *model.Service, p part, d *model.Definition) (*Order, error) {
+	launchType := p.launchType
+	if launchType == "" { // a strategy stands in its place
+		launchType = LaunchTypeOf(p.capacity)
+	}
 	strategies := []placement.Strategy{placement.SpreadAttribute(ZoneAttribute), placement.SpreadInstances()}
 	if len(s.PlacementStrategy) > 0 {
 		var err error
 		if strategies, err = Strategies(s.PlacementStrategy); err != nil {
 			return nil, fmt.Errorf("placement strategy of service %s in cluster %s: %w", s.Name, s.Cluster, err)
 		}
-	}
-	if launchType == "" {
-		launchType = ecs.LaunchTypeEC2 // a strategy stands in its place, of pools of hosts
 	}
 	constraints, err := ParseConstraints(s.PlacementConstraints)
 	if err != nil {
@@ -75,14 +89,17 @@ func forPart(s *model.Service, id model.DeploymentID, launchType ecs.LaunchType,
 		Definition: d,
 		LaunchType: launchType,
 
-		CapacityStrategy: capacity,
+		CapacityStrategy: p.capacity,
 
 		Group:      ServiceGroupPrefix + string(s.Name),
-		StartedBy:  string(id),
+		StartedBy:  string(p.id),
 		Service:    s.Name,
-		Deployment: id,
+		Deployment: p.id,
 		Tags:       ServiceTaskTags(s, d),
 		Strategies: strategies,
+
+		Network:         model.Awsvpc(p.wiring.NetworkConfiguration),
+		PlatformVersion: p.wiring.PlatformVersion,
 	}
 	return o, o.constrain(constraints)
 }
@@ -103,8 +120,9 @@ func (o *Order) Request(count int, source *rand.Rand) placement.Request {
 		MemberOf:           o.constraints.memberOf,
 		DistinctInstance:   o.constraints.distinct,
 	}
+	o.requireOffers(&request)
 	switch {
-	case o.CapacityProvider == "":
+	case o.CapacityProvider == "", o.CapacityProvider.Reserved():
 	case o.pool == "":
 		request.Candidates = []string{} // a provider that has no hosts
 	default:
@@ -159,6 +177,13 @@ func (o *Order) Task(id model.TaskID, instance model.InstanceID, now time.Time) 
 		Tags:             o.Tags,
 		CreatedAt:        now,
 		Containers:       make([]model.Container, len(shape.ContainerDefinitions)),
+	}
+	if shape.NetworkMode == ecs.NetworkModeAwsvpc {
+		t.LastStatus, t.Network = model.TaskProvisioning, o.Network
+		t.Attachments = []model.Attachment{model.NewAttachment(id, t.Subnets())}
+	}
+	if o.LaunchType == ecs.LaunchTypeFARGATE {
+		t.PlatformVersion = FargatePlatform
 	}
 	for i, c := range shape.ContainerDefinitions {
 		t.Containers[i] = model.Container{

@@ -2,14 +2,17 @@ package launch
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/proto/ecs"
 )
 
-// Reserve returns what a task of the definition takes of its instance: the sum
-// over its containers of cpu and of memoryReservation (else memory), and the
-// host ports that it fixes (ECS guide, task definition parameters).
+// Reserve returns what a task of the definition takes of its instance: its own cpu
+// and memory if given, else the sum over its containers of cpu and of
+// memoryReservation (else memory), and the host ports that it fixes (ECS guide,
+// task definition parameters). In awsvpc mode the ports are of the task's own
+// interface and take nothing of the instance.
 func Reserve(d *ecs.TaskDefinition, o *ecs.TaskOverride) model.Reservation {
 	var r model.Reservation
 	for i := range d.ContainerDefinitions {
@@ -22,6 +25,9 @@ func Reserve(d *ecs.TaskDefinition, o *ecs.TaskOverride) model.Reservation {
 			r.MemoryMiB += int64(*c.Memory)
 		}
 		for _, p := range c.PortMappings {
+			if d.NetworkMode == ecs.NetworkModeAwsvpc {
+				break
+			}
 			if p.HostPort == nil || *p.HostPort == 0 {
 				continue // the engine chooses one when the container starts
 			}
@@ -33,7 +39,36 @@ func Reserve(d *ecs.TaskDefinition, o *ecs.TaskOverride) model.Reservation {
 			}
 		}
 	}
+	cpu, memory := Size(d, o)
+	if cpu > 0 {
+		r.CPU = cpu
+	}
+	if memory > 0 {
+		r.MemoryMiB = memory
+	}
 	return r
+}
+
+// Size returns a task's own cpu in CPU units and memory in MiB, each 0 if neither
+// the definition nor an override gives it. Both are plain numbers by the time that
+// they are stored.
+func Size(d *ecs.TaskDefinition, o *ecs.TaskOverride) (cpu, memory int64) {
+	cpu, memory = number(d.Cpu), number(d.Memory)
+	if o != nil && o.Cpu != "" {
+		cpu = number(o.Cpu)
+	}
+	if o != nil && o.Memory != "" {
+		memory = number(o.Memory)
+	}
+	return cpu, memory
+}
+
+func number(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0 // not given
+	}
+	return n
 }
 
 // Effective returns a container of the definition with the task's overrides of

@@ -184,6 +184,12 @@ type Task struct {
 	// ProtectedUntil is when the protection from scaling and deployments ends.
 	ProtectedUntil time.Time `json:",omitzero"`
 
+	// Network and Attachments are of a task that has an interface of its own.
+	Network     *ecs.AwsVpcConfiguration `json:",omitzero"`
+	Attachments []Attachment             `json:",omitzero"`
+	// PlatformVersion is of a task of the launch type FARGATE.
+	PlatformVersion string `json:",omitzero"`
+
 	Containers []Container `json:",omitzero"`
 
 	CreatedAt          time.Time `json:",omitzero"`

@@ -19,6 +19,7 @@ type TaskReport struct {
 	PullStoppedAt      time.Time
 	StartedAt          time.Time // zero: it has not run
 	ExecutionStoppedAt time.Time
+	Interface          InterfaceReport // of a task in awsvpc mode
 }
 
 // ContainerReport is what an agent says of a container: SubmitContainerStateChange.
@@ -50,6 +51,9 @@ func (t *Task) Reported(r TaskReport, now time.Time) (*Task, bool) {
 		if at.have.IsZero() && !at.said.IsZero() {
 			*at.have, changed = *at.said, true
 		}
+	}
+	if next.Attach(r.attachmentStatus(), r.Interface) {
+		changed = true
 	}
 	if r.HealthStatus != "" && r.HealthStatus != next.HealthStatus {
 		next.HealthStatus, changed = r.HealthStatus, true
@@ -121,6 +125,7 @@ func (t *Task) finish(now time.Time) {
 	if t.ExecutionStoppedAt.IsZero() && !t.StartedAt.IsZero() {
 		t.ExecutionStoppedAt = now
 	}
+	t.Attach(AttachmentDeleted, InterfaceReport{})
 	t.Containers = slices.Clone(t.Containers)
 	for i := range t.Containers {
 		t.Containers[i].LastStatus = TaskStopped

@@ -44,6 +44,7 @@ const TaskSetDraining = "DRAINING"
 // Wiring is how the tasks of a service, a deployment or a task set are reached.
 type Wiring struct {
 	NetworkConfiguration *ecs.NetworkConfiguration `json:",omitzero"` // of tasks in network mode awsvpc
+	PlatformVersion      string                    `json:",omitzero"` // of tasks of the launch type FARGATE
 	LoadBalancers        []ecs.LoadBalancer        `json:",omitzero"`
 	ServiceRegistries    []ecs.ServiceRegistry     `json:",omitzero"`
 }

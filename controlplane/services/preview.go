@@ -1,7 +1,6 @@
 package services
 
 import (
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -123,11 +122,7 @@ func (l *Loop) look(tx *store.Tx, planned *model.Service, out rollout.Output, no
 
 // passedOver says of each instance why it takes no further task of a service.
 func passedOver(tx *store.Tx, s *model.Service, want rollout.Start, started int) ([]placement.Failure, error) {
-	def, ok := tx.Definition(s.Primary().Definition)
-	if !ok {
-		return nil, errors.New("the task definition " + s.Primary().Definition.String() + " is not in the store")
-	}
-	order, err := launch.ForService(s, def)
+	order, err := orderFor(tx, s, s.Primary().Definition, launch.ForService)
 	if err != nil {
 		return nil, err
 	}

@@ -91,6 +91,9 @@ func (l *Loop) eligible(view *store.Tables, s *model.Service) ([]model.InstanceI
 		return nil, err
 	}
 	l.watchTasks(s.Key(), order)
+	if err := order.Locate(func(attribute string) bool { return view.AttributeOffered(s.Cluster, attribute) }); err != nil {
+		return nil, err
+	}
 	request := order.Request(1, nil)
 	// Whether there is room is no question here: a task that is there takes it.
 	request.CPU, request.MemoryMiB, request.TCP, request.UDP, request.DistinctInstance = 0, 0, nil, nil, false
@@ -183,7 +186,11 @@ func orderFor(tx *store.Tx, s *model.Service, ref model.DefinitionRef, order fun
 	if !ok {
 		return nil, errors.New("the task definition " + ref.String() + " is not in the store")
 	}
-	return order(s, def)
+	o, err := order(s, def)
+	if err != nil {
+		return nil, err
+	}
+	return o, o.Locate(func(attribute string) bool { return tx.AttributeOffered(s.Cluster, attribute) })
 }
 
 // start places tasks and makes their records, and says why one found no place.

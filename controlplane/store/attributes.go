@@ -39,6 +39,15 @@ func (t *Tables) Attributes(from AttributeOf) iter.Seq[*AttributeOf] {
 	return t.attributes.scan(0, &from, func(a *AttributeOf) bool { return a.Cluster == from.Cluster })
 }
 
+// AttributeOffered tells whether any of a cluster's registered instances has an
+// attribute, whatever its value.
+func (t *Tables) AttributeOffered(c model.ClusterName, name string) bool {
+	for a := range t.Attributes(AttributeOf{Cluster: c, Name: name}) {
+		return a.Name == name
+	}
+	return false
+}
+
 func (t *Tables) deriveAttributes(old, next *model.Instance) {
 	had, has := attributesOf(old), attributesOf(next)
 	if slices.EqualFunc(had, has, sameAttribute) {

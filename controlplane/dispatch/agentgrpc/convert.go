@@ -52,6 +52,7 @@ func (s *Server) task(t *model.Task) (*agentv1.Task, error) {
 		KnownStatus:   string(t.LastStatus),
 		Group:         t.Group,
 		StopReason:    t.StoppedReason,
+		Subnets:       t.Subnets(),
 	}
 	for _, c := range t.Containers {
 		out.ContainerArns = append(out.ContainerArns, s.cfg.Owner.ContainerARN(t.Cluster, t.ID, c.ID))
@@ -91,6 +92,11 @@ func taskReport(t *agentv1.TaskState) model.TaskReport {
 		PullStoppedAt:      moment(t.GetPullStoppedAt()),
 		StartedAt:          moment(t.GetStartedAt()),
 		ExecutionStoppedAt: moment(t.GetExecutionStoppedAt()),
+		Interface: model.InterfaceReport{
+			Subnet:      t.GetNetworkInterface().GetSubnet(),
+			MACAddress:  t.GetNetworkInterface().GetMacAddress(),
+			IPv4Address: t.GetNetworkInterface().GetIpv4Address(),
+		},
 	}
 	for _, c := range t.GetContainers() {
 		out.Containers = append(out.Containers, model.ContainerReport{

@@ -916,6 +916,7 @@ type Task struct {
 	ContainerArns []string               `protobuf:"bytes,7,rep,name=container_arns,json=containerArns,proto3" json:"container_arns,omitempty"` // in the order of the definition's containers
 	Group         string                 `protobuf:"bytes,8,opt,name=group,proto3" json:"group,omitempty"`
 	StopReason    string                 `protobuf:"bytes,9,opt,name=stop_reason,json=stopReason,proto3" json:"stop_reason,omitempty"` // why it should stop, when it should
+	Subnets       []string               `protobuf:"bytes,20,rep,name=subnets,proto3" json:"subnets,omitempty"`                        // of a task in awsvpc mode: the first that the host offers becomes the task's
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1013,6 +1014,13 @@ func (x *Task) GetStopReason() string {
 	return ""
 }
 
+func (x *Task) GetSubnets() []string {
+	if x != nil {
+		return x.Subnets
+	}
+	return nil
+}
+
 // Report is a batch of SubmitTaskStateChange. Each is the whole truth about its
 // task, so that repeating one, or skipping to the newest, is harmless.
 type Report struct {
@@ -1070,7 +1078,7 @@ func (x *Report) GetTasks() []*TaskState {
 type TaskState struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
 	Arn                string                 `protobuf:"bytes,1,opt,name=arn,proto3" json:"arn,omitempty"`
-	Status             string                 `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`                     // PENDING, RUNNING, STOPPING, STOPPED
+	Status             string                 `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`                     // PROVISIONING, PENDING, RUNNING, STOPPING, DEPROVISIONING, STOPPED
 	StopCode           string                 `protobuf:"bytes,3,opt,name=stop_code,json=stopCode,proto3" json:"stop_code,omitempty"` // once it stops on its own: TaskFailedToStart or EssentialContainerExited
 	Reason             string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`                     // why it stopped
 	Containers         []*ContainerState      `protobuf:"bytes,5,rep,name=containers,proto3" json:"containers,omitempty"`
@@ -1078,7 +1086,8 @@ type TaskState struct {
 	PullStoppedAt      int64                  `protobuf:"varint,7,opt,name=pull_stopped_at,json=pullStoppedAt,proto3" json:"pull_stopped_at,omitempty"`
 	StartedAt          int64                  `protobuf:"varint,8,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	ExecutionStoppedAt int64                  `protobuf:"varint,9,opt,name=execution_stopped_at,json=executionStoppedAt,proto3" json:"execution_stopped_at,omitempty"`
-	HealthStatus       string                 `protobuf:"bytes,10,opt,name=health_status,json=healthStatus,proto3" json:"health_status,omitempty"` // HEALTHY, UNHEALTHY or UNKNOWN
+	HealthStatus       string                 `protobuf:"bytes,10,opt,name=health_status,json=healthStatus,proto3" json:"health_status,omitempty"`             // HEALTHY, UNHEALTHY or UNKNOWN
+	NetworkInterface   *NetworkInterface      `protobuf:"bytes,20,opt,name=network_interface,json=networkInterface,proto3" json:"network_interface,omitempty"` // of a task in awsvpc mode, once it has one
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -1183,6 +1192,74 @@ func (x *TaskState) GetHealthStatus() string {
 	return ""
 }
 
+func (x *TaskState) GetNetworkInterface() *NetworkInterface {
+	if x != nil {
+		return x.NetworkInterface
+	}
+	return nil
+}
+
+// NetworkInterface is the interface that a task has to itself.
+type NetworkInterface struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Subnet        string                 `protobuf:"bytes,1,opt,name=subnet,proto3" json:"subnet,omitempty"` // the one of Task.subnets that it is in
+	MacAddress    string                 `protobuf:"bytes,2,opt,name=mac_address,json=macAddress,proto3" json:"mac_address,omitempty"`
+	Ipv4Address   string                 `protobuf:"bytes,3,opt,name=ipv4_address,json=ipv4Address,proto3" json:"ipv4_address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NetworkInterface) Reset() {
+	*x = NetworkInterface{}
+	mi := &file_agent_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NetworkInterface) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NetworkInterface) ProtoMessage() {}
+
+func (x *NetworkInterface) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NetworkInterface.ProtoReflect.Descriptor instead.
+func (*NetworkInterface) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *NetworkInterface) GetSubnet() string {
+	if x != nil {
+		return x.Subnet
+	}
+	return ""
+}
+
+func (x *NetworkInterface) GetMacAddress() string {
+	if x != nil {
+		return x.MacAddress
+	}
+	return ""
+}
+
+func (x *NetworkInterface) GetIpv4Address() string {
+	if x != nil {
+		return x.Ipv4Address
+	}
+	return ""
+}
+
 type ContainerState struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	Name            string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -1199,7 +1276,7 @@ type ContainerState struct {
 
 func (x *ContainerState) Reset() {
 	*x = ContainerState{}
-	mi := &file_agent_proto_msgTypes[18]
+	mi := &file_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1288,7 @@ func (x *ContainerState) String() string {
 func (*ContainerState) ProtoMessage() {}
 
 func (x *ContainerState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[18]
+	mi := &file_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1301,7 @@ func (x *ContainerState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerState.ProtoReflect.Descriptor instead.
 func (*ContainerState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{18}
+	return file_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ContainerState) GetName() string {
@@ -1295,7 +1372,7 @@ type NetworkBinding struct {
 
 func (x *NetworkBinding) Reset() {
 	*x = NetworkBinding{}
-	mi := &file_agent_proto_msgTypes[19]
+	mi := &file_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1307,7 +1384,7 @@ func (x *NetworkBinding) String() string {
 func (*NetworkBinding) ProtoMessage() {}
 
 func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[19]
+	mi := &file_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1320,7 +1397,7 @@ func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkBinding.ProtoReflect.Descriptor instead.
 func (*NetworkBinding) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{19}
+	return file_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *NetworkBinding) GetBindIp() string {
@@ -1361,7 +1438,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_agent_proto_msgTypes[20]
+	mi := &file_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1373,7 +1450,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[20]
+	mi := &file_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1386,7 +1463,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{20}
+	return file_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Ack) GetSequence() uint64 {
@@ -1459,7 +1536,7 @@ const file_agent_proto_rawDesc = "" +
 	"\n" +
 	"Definition\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x12\n" +
-	"\x04json\x18\x02 \x01(\fR\x04json\"\x98\x02\n" +
+	"\x04json\x18\x02 \x01(\fR\x04json\"\xb2\x02\n" +
 	"\x04Task\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x18\n" +
 	"\acluster\x18\x02 \x01(\tR\acluster\x12\x1e\n" +
@@ -1472,10 +1549,11 @@ const file_agent_proto_rawDesc = "" +
 	"\x0econtainer_arns\x18\a \x03(\tR\rcontainerArns\x12\x14\n" +
 	"\x05group\x18\b \x01(\tR\x05group\x12\x1f\n" +
 	"\vstop_reason\x18\t \x01(\tR\n" +
-	"stopReason\"Y\n" +
+	"stopReason\x12\x18\n" +
+	"\asubnets\x18\x14 \x03(\tR\asubnets\"Y\n" +
 	"\x06Report\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x123\n" +
-	"\x05tasks\x18\x02 \x03(\v2\x1d.longshore.agent.v1.TaskStateR\x05tasks\"\xf4\x02\n" +
+	"\x05tasks\x18\x02 \x03(\v2\x1d.longshore.agent.v1.TaskStateR\x05tasks\"\xc7\x03\n" +
 	"\tTaskState\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\tR\x06status\x12\x1b\n" +
@@ -1490,7 +1568,13 @@ const file_agent_proto_rawDesc = "" +
 	"started_at\x18\b \x01(\x03R\tstartedAt\x120\n" +
 	"\x14execution_stopped_at\x18\t \x01(\x03R\x12executionStoppedAt\x12#\n" +
 	"\rhealth_status\x18\n" +
-	" \x01(\tR\fhealthStatus\"\xba\x02\n" +
+	" \x01(\tR\fhealthStatus\x12Q\n" +
+	"\x11network_interface\x18\x14 \x01(\v2$.longshore.agent.v1.NetworkInterfaceR\x10networkInterface\"n\n" +
+	"\x10NetworkInterface\x12\x16\n" +
+	"\x06subnet\x18\x01 \x01(\tR\x06subnet\x12\x1f\n" +
+	"\vmac_address\x18\x02 \x01(\tR\n" +
+	"macAddress\x12!\n" +
+	"\fipv4_address\x18\x03 \x01(\tR\vipv4Address\"\xba\x02\n" +
 	"\x0eContainerState\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -1528,7 +1612,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_agent_proto_goTypes = []any{
 	(*ResolveSecretsRequest)(nil),             // 0: longshore.agent.v1.ResolveSecretsRequest
 	(*ResolveSecretsResponse)(nil),            // 1: longshore.agent.v1.ResolveSecretsResponse
@@ -1548,42 +1632,44 @@ var file_agent_proto_goTypes = []any{
 	(*Task)(nil),                              // 15: longshore.agent.v1.Task
 	(*Report)(nil),                            // 16: longshore.agent.v1.Report
 	(*TaskState)(nil),                         // 17: longshore.agent.v1.TaskState
-	(*ContainerState)(nil),                    // 18: longshore.agent.v1.ContainerState
-	(*NetworkBinding)(nil),                    // 19: longshore.agent.v1.NetworkBinding
-	(*Ack)(nil),                               // 20: longshore.agent.v1.Ack
-	nil,                                       // 21: longshore.agent.v1.ContainerSecrets.EnvironmentEntry
-	nil,                                       // 22: longshore.agent.v1.ContainerSecrets.LogOptionsEntry
+	(*NetworkInterface)(nil),                  // 18: longshore.agent.v1.NetworkInterface
+	(*ContainerState)(nil),                    // 19: longshore.agent.v1.ContainerState
+	(*NetworkBinding)(nil),                    // 20: longshore.agent.v1.NetworkBinding
+	(*Ack)(nil),                               // 21: longshore.agent.v1.Ack
+	nil,                                       // 22: longshore.agent.v1.ContainerSecrets.EnvironmentEntry
+	nil,                                       // 23: longshore.agent.v1.ContainerSecrets.LogOptionsEntry
 }
 var file_agent_proto_depIdxs = []int32{
 	2,  // 0: longshore.agent.v1.ResolveSecretsResponse.containers:type_name -> longshore.agent.v1.ContainerSecrets
-	21, // 1: longshore.agent.v1.ContainerSecrets.environment:type_name -> longshore.agent.v1.ContainerSecrets.EnvironmentEntry
-	22, // 2: longshore.agent.v1.ContainerSecrets.log_options:type_name -> longshore.agent.v1.ContainerSecrets.LogOptionsEntry
+	22, // 1: longshore.agent.v1.ContainerSecrets.environment:type_name -> longshore.agent.v1.ContainerSecrets.EnvironmentEntry
+	23, // 2: longshore.agent.v1.ContainerSecrets.log_options:type_name -> longshore.agent.v1.ContainerSecrets.LogOptionsEntry
 	3,  // 3: longshore.agent.v1.ContainerSecrets.registry:type_name -> longshore.agent.v1.RegistryCredentials
 	11, // 4: longshore.agent.v1.AgentMessage.hello:type_name -> longshore.agent.v1.Hello
 	16, // 5: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
 	12, // 6: longshore.agent.v1.AgentMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
 	13, // 7: longshore.agent.v1.ControlMessage.desired:type_name -> longshore.agent.v1.Desired
-	20, // 8: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
+	21, // 8: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
 	12, // 9: longshore.agent.v1.ControlMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
 	4,  // 10: longshore.agent.v1.ControlMessage.welcome:type_name -> longshore.agent.v1.Welcome
 	14, // 11: longshore.agent.v1.Desired.definitions:type_name -> longshore.agent.v1.Definition
 	15, // 12: longshore.agent.v1.Desired.tasks:type_name -> longshore.agent.v1.Task
 	17, // 13: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
-	18, // 14: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
-	19, // 15: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
-	5,  // 16: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
-	7,  // 17: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
-	9,  // 18: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
-	0,  // 19: longshore.agent.v1.AgentService.ResolveSecrets:input_type -> longshore.agent.v1.ResolveSecretsRequest
-	6,  // 20: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
-	8,  // 21: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
-	10, // 22: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
-	1,  // 23: longshore.agent.v1.AgentService.ResolveSecrets:output_type -> longshore.agent.v1.ResolveSecretsResponse
-	20, // [20:24] is the sub-list for method output_type
-	16, // [16:20] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	19, // 14: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
+	18, // 15: longshore.agent.v1.TaskState.network_interface:type_name -> longshore.agent.v1.NetworkInterface
+	20, // 16: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
+	5,  // 17: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
+	7,  // 18: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
+	9,  // 19: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
+	0,  // 20: longshore.agent.v1.AgentService.ResolveSecrets:input_type -> longshore.agent.v1.ResolveSecretsRequest
+	6,  // 21: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
+	8,  // 22: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
+	10, // 23: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
+	1,  // 24: longshore.agent.v1.AgentService.ResolveSecrets:output_type -> longshore.agent.v1.ResolveSecretsResponse
+	21, // [21:25] is the sub-list for method output_type
+	17, // [17:21] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1602,14 +1688,14 @@ func file_agent_proto_init() {
 		(*ControlMessage_Heartbeat)(nil),
 		(*ControlMessage_Welcome)(nil),
 	}
-	file_agent_proto_msgTypes[18].OneofWrappers = []any{}
+	file_agent_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -3,10 +3,13 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -49,7 +52,7 @@ func serve(stop <-chan os.Signal, address string) {
 				os.Exit(code)
 			}
 			// A client that is gone is no concern of a test's server.
-			_, _ = fmt.Fprintln(w, "served")
+			_, _ = fmt.Fprintln(w, answer(r))
 		}))
 	}()
 	select {
@@ -57,6 +60,59 @@ func serve(stop <-chan os.Signal, address string) {
 	case err := <-failed:
 		fail(err.Error())
 	}
+}
+
+// answer does what a request asks of the server, for tests of what is around it.
+func answer(r *http.Request) string {
+	q := r.URL.Query()
+	switch r.URL.Path {
+	case "/get": // what another server says
+		response, err := http.Get(q.Get("url"))
+		if err != nil {
+			return err.Error()
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		return said(string(text), err)
+	case "/processes": // the first words of all that run, as far as they are seen here
+		return processes()
+	case "/eat": // memory
+		mebibytes, err := strconv.Atoi(q.Get("mib"))
+		for range mebibytes {
+			eaten = append(eaten, bytes.Repeat([]byte{1}, 1<<20))
+		}
+		return said("eaten", err)
+	case "/write":
+		return said("written", os.WriteFile(q.Get("path"), []byte(q.Get("text")), 0o644))
+	case "/read":
+		text, err := os.ReadFile(q.Get("path"))
+		return said(string(text), err)
+	}
+	return "served"
+}
+
+var eaten [][]byte
+
+func said(text string, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(text)
+}
+
+func processes() string {
+	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return err.Error()
+	}
+	var names []string
+	for _, path := range all {
+		text, err := os.ReadFile(path)
+		if err == nil { // else it has ended
+			names = append(names, strings.ReplaceAll(strings.TrimRight(string(text), "\x00"), "\x00", " "))
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 func ask() {
