@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/longshore/longshore/controlplane/api"
+	"github.com/longshore/longshore/controlplane/cloudmap"
 	"github.com/longshore/longshore/controlplane/leader"
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/resolve"
@@ -114,12 +115,13 @@ func New(ctx context.Context, cfg Config) (*ControlPlane, error) {
 		AgentEndpoint: func() string { return c.leaderAddresses().Agent },
 		Preview:       c.preview,
 		Keys:          cfg.Keys,
-		Services:      secretsapi.New(secretsapi.Config{Owner: cfg.Owner, Keys: cfg.SecretsKeys}),
-		MaxBody:       cfg.MaxRequest,
-		Rate:          cfg.APIRate,
-		Burst:         cfg.APIBurst,
-		Logger:        cfg.Logger,
-		Registry:      c.registry,
+		Services: append(secretsapi.New(secretsapi.Config{Owner: cfg.Owner, Keys: cfg.SecretsKeys}),
+			cloudmap.New(cloudmap.Config{Owner: cfg.Owner})),
+		MaxBody:  cfg.MaxRequest,
+		Rate:     cfg.APIRate,
+		Burst:    cfg.APIBurst,
+		Logger:   cfg.Logger,
+		Registry: c.registry,
 	})
 	return c, nil
 }

@@ -37,6 +37,13 @@ func registries(id, container string, port int32) []types.ServiceRegistry {
 	return []types.ServiceRegistry{{RegistryArn: &arn, ContainerName: &container, ContainerPort: &port}}
 }
 
+// registry makes a registry that is found by A and SRV records.
+func (f *fixture) registry(id model.RegistryID) {
+	f.update(func(tx *store.Tx) {
+		tx.PutRegistry(&model.Registry{ID: id, Name: string(id), Records: []model.RegistryRecord{{Type: model.RecordA, TTL: 10}, {Type: model.RecordSRV, TTL: 10}}})
+	})
+}
+
 // inMode makes the definition of one that was registered have another network mode.
 func (f *fixture) inMode(family string, revision int32, mode ecs.NetworkMode) {
 	f.update(func(tx *store.Tx) {
@@ -49,6 +56,7 @@ func (f *fixture) inMode(family string, revision int32, mode ecs.NetworkMode) {
 
 func TestCreateService_KeepsAndShowsWhatItIsWiredTo(t *testing.T) {
 	f := newFixture(t)
+	f.registry("srv-1")
 	c := f.cluster("c")
 	f.definition("web", listening("main", 80))
 	f.definition("vpc", listening("main", 80))
@@ -177,6 +185,7 @@ func TestCreateService_RefusesWiringThatDoesNotFit(t *testing.T) {
 
 func TestUpdateService_RewiresWithANewDeployment(t *testing.T) {
 	f := newFixture(t)
+	f.registry("srv-1")
 	c := f.cluster("c")
 	f.definition("web", listening("main", 80))
 	f.definition("web", listening("main", 81))

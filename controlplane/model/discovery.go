@@ -2,6 +2,7 @@ package model
 
 import (
 	"crypto/rand"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -204,3 +205,17 @@ func (i *Instance) attribute(name string) string {
 	}
 	return ""
 }
+
+// OwnAddress is the address that a task in network mode awsvpc has to itself; the
+// zero Addr before it has one, and for any other task.
+func (t *Task) OwnAddress() netip.Addr {
+	for i := range t.Attachments {
+		if address, err := netip.ParseAddr(t.Attachments[i].IPv4Address); err == nil {
+			return address
+		}
+	}
+	return netip.Addr{}
+}
+
+// Networked tells whether the task has a network interface to itself.
+func (t *Task) Networked() bool { return len(t.Attachments) > 0 }

@@ -35,6 +35,7 @@ func Load(ctx context.Context, cfg Config) (*Store, error) {
 
 		subscribers: map[chan struct{}]struct{}{},
 	}
+	s.head.base = time.Now().Unix() * revisionsASecond
 	if err := s.load(ctx); err != nil {
 		return nil, fmt.Errorf("loading the state from etcd: %w", err)
 	}

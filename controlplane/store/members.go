@@ -182,7 +182,7 @@ func (t *Tables) deriveTaskMember(old, next *model.Task) {
 	if have == nil && want == nil || have != nil && want != nil && have.same(want) {
 		return
 	}
-	t.members.replace(have, want)
+	t.replaceMember(have, want)
 }
 
 func (m *Member) same(o *Member) bool {
@@ -304,7 +304,64 @@ func (t *Tables) deriveRegistered(old, next *model.RegistryInstance) {
 			has.Port = uint16(port)
 		}
 	}
-	t.members.replace(had, has)
+	t.replaceMember(had, has)
+}
+
+// roster counts the changes of who is behind a registry.
+type roster struct {
+	registry model.RegistryID
+	changes  int64
+	size     int // members
+}
+
+var rosterIndexes = []index[roster]{{less: func(a, b *roster) bool { return a.registry < b.registry }}}
+
+// revisionsASecond is how many changes of a registry's members there may be in a
+// second on the average of a term before a revision could be given out twice.
+const revisionsASecond = 1 << 20
+
+// RegistryRevision grows whenever a member of the registry changes. A new term of
+// leadership, which has not counted from the start, begins further up.
+func (t *Tables) RegistryRevision(r model.RegistryID) int64 {
+	have, ok := t.rosters.get(&roster{registry: r})
+	if !ok {
+		return t.base
+	}
+	return t.base + have.changes
+}
+
+// MemberCount is how many members a registry has.
+func (t *Tables) MemberCount(r model.RegistryID) int {
+	have, _ := t.rosters.get(&roster{registry: r})
+	if have == nil {
+		return 0
+	}
+	return have.size
+}
+
+func (t *Tables) replaceMember(old, next *Member) {
+	t.members.replace(old, next)
+	if old != nil && next != nil && old.Registry == next.Registry {
+		t.count(next.Registry, 0)
+		return
+	}
+	if old != nil {
+		t.count(old.Registry, -1)
+	}
+	if next != nil {
+		t.count(next.Registry, 1)
+	}
+}
+
+// count notes a change of a registry's members.
+func (t *Tables) count(r model.RegistryID, by int) {
+	next := roster{registry: r}
+	if have, ok := t.rosters.get(&next); ok {
+		next = *have
+	}
+	next.changes++
+	next.size += by
+	t.rosters.replace(nil, &next)
 }
 
 func valueOr0(n *int32) int32 {

@@ -30,9 +30,11 @@ type Tables struct {
 	registryOperations *table[model.RegistryOperation]
 	registryUses       *table[registryUse] // derived from services
 	members            *table[Member]      // derived; see there
+	rosters            *table[roster]      // derived from members
 
 	derived *table[derived]
 	epoch   uint64 // grows with each freeze; see derived
+	base    int64  // of revisions; see RegistryRevision
 }
 
 func newTables() *Tables {
@@ -60,6 +62,7 @@ func newTables() *Tables {
 		registryOperations: newTable(operationIndexes...),
 		registryUses:       newTable(registryUseIndexes...),
 		members:            newTable(memberIndexes...),
+		rosters:            newTable(rosterIndexes...),
 
 		derived: newTable(index[derived]{less: func(a, b *derived) bool { return a.cluster < b.cluster }}),
 	}
@@ -92,9 +95,11 @@ func (t *Tables) freeze() *Tables {
 		registryOperations: t.registryOperations.freeze(),
 		registryUses:       t.registryUses.freeze(),
 		members:            t.members.freeze(),
+		rosters:            t.rosters.freeze(),
 
 		derived: t.derived.freeze(),
 		epoch:   t.epoch,
+		base:    t.base,
 	}
 }
 

@@ -15,6 +15,7 @@ var sides = []string{"controlplane", "agent"}
 // free to put the real server in front of them.
 var peers = []string{
 	"controlplane/api", "controlplane/services", "controlplane/reaper", "controlplane/dispatch", "controlplane/secretsapi",
+	"controlplane/cloudmap",
 }
 
 // drivers are libraries that only their one home may import. Tests are free to
