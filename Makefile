@@ -33,7 +33,7 @@ export DOCKER_HOST := unix://$(LONGSHORE_DOCKERD_DIR)/docker.sock
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build run stop image test bench fuzz lint generate clean
+.PHONY: help build run stop image test bench chaos fuzz lint generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -59,6 +59,9 @@ test: ## all tests, with a real Docker engine
 
 bench: ## the benchmarks behind docs/performance.md
 	scripts/with-docker.sh bench $(GO) test -run '^$$' -bench '$(BENCH)' -timeout 60m -p 1 $(BENCHFLAGS) $(BENCH_PKGS)
+
+chaos: ## everything that happens to a host, at random (CHAOS_ROUNDS, CHAOS_SEED)
+	LONGSHORE_REQUIRE_DOCKER=1 scripts/with-docker.sh test $(GO) test -count=1 -tags chaos -timeout 60m -v -run Chaos $(TESTFLAGS) ./cmd/longshore
 
 fuzz: ## every fuzz test for a while (FUZZTIME)
 	scripts/fuzz.sh $(FUZZTIME)

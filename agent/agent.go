@@ -4,7 +4,8 @@
 // through a runtime.Runtime, and reports what became of it through package
 // session.
 //
-// It keeps nothing on disk but its identity. What runs is read from the
+// It keeps nothing on disk but its identity and notes of the images that it has
+// pulled. What runs is read from the
 // engine's labels when the agent starts and when the engine comes back, so that
 // stopping, upgrading or killing the agent never touches a container. It never
 // imports the control plane or a particular engine.
@@ -22,6 +23,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/longshore/longshore/agent/session"
+	"github.com/longshore/longshore/proto/ecs"
 )
 
 // Agent runs the tasks of one host.
@@ -30,8 +32,7 @@ type Agent struct {
 	log     *slog.Logger
 	metrics *metrics
 	ready   chan struct{}
-	once    sync.Once   // closes ready
-	offered func(offer) // of Run: takes what the host offers
+	once    sync.Once // closes ready
 }
 
 // New returns an agent that Run starts.
@@ -62,19 +63,27 @@ func (a *Agent) Run(ctx context.Context) error {
 
 	images := newImages(a.config, a.metrics)
 	tasks := newTable(a.config, a.metrics, images)
-	a.offered = func(o offer) {
-		images.provide(o.architecture)
-		tasks.furnish(o, a.groupsOf(o.groups, id.instances()))
-	}
 	monitor := newMonitor(a.config, a.metrics, tasks)
 	tasks.own(id.saved.Instance)
 	monitor.watchOver(id.instances())
 	tasks.session = session.New(session.Config{
-		Addresses:    a.config.ControlPlane,
-		Cluster:      a.config.Cluster,
-		Dial:         a.dialOptions(),
-		Instance:     id.saved.Instance,
-		Registration: a.registration,
+		Addresses: a.config.ControlPlane,
+		Cluster:   a.config.Cluster,
+		Dial:      a.dialOptions(),
+		Instance:  id.saved.Instance,
+		Registration: func(ctx context.Context) (*ecs.RegisterContainerInstanceRequest, error) {
+			info, err := a.info(ctx)
+			if err != nil {
+				return nil, err
+			}
+			o, err := a.look(ctx, info)
+			if err != nil {
+				return nil, err
+			}
+			images.provide(o.architecture)
+			tasks.furnish(o, a.groupsOf(o.groups, id.instances()))
+			return a.registration(info, &o)
+		},
 		Registered: func(instance string) error {
 			if err := id.adopt(instance); err != nil {
 				return err
@@ -96,6 +105,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { return tasks.session.Run(ctx) })
 	group.Go(func() error { return monitor.run(ctx) })
 	group.Go(func() error { return tasks.run(ctx) })
+	group.Go(func() error { return newSweeper(a.config, images).run(ctx) })
 	return group.Wait()
 }
 

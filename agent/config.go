@@ -35,6 +35,7 @@ type Config struct {
 	CPUs              int      // CPU units to offer, 1024 a core; all of the host's
 	MemoryMiB         int      // to offer; all of the host's but the reserve
 	ReservedMemoryMiB int      // of the host's memory, not offered; 0
+	GPUs              []string // ids of the NVIDIA devices to offer, as its container toolkit takes them; none
 	ReservedPorts     []uint16 // TCP, never given to tasks; 22, 2375, 2376, 51678–51680
 
 	// Subnets are networks of the engine, by the names under which tasks ask for
@@ -51,8 +52,14 @@ type Config struct {
 
 	TaskCleanupWait time.Duration // how long stopped containers are kept; 3 h
 	StopTimeout     time.Duration // between stop signal and kill where the definition does not say; 30 s
-	PullBehavior    PullBehavior
-	MaxPulls        int // at a time; 3
+	// How long the engine may take before the task fails with DockerTimeoutError;
+	// stopping, which is tried again, has that long beyond its grace.
+	CreateTimeout, StartTimeout, StopMargin time.Duration // 4 min, 3 min, 2 min
+
+	PullBehavior   PullBehavior
+	PullInactivity time.Duration // how long a pull may stand still (ECS_IMAGE_PULL_INACTIVITY_TIMEOUT); 1 min
+	MaxPulls       int           // at a time; 3
+	ImageCleanup   ImageCleanup
 
 	// EnvironmentFiles are asked in their order; none: tasks that name such files fail.
 	EnvironmentFiles []envfile.Source
@@ -70,9 +77,48 @@ type PullBehavior string
 const (
 	PullDefault      PullBehavior = "default"       // for each task; if that fails, what is on the host is used
 	PullAlways       PullBehavior = "always"        // for each task; if that fails, so does the task
-	PullOnce         PullBehavior = "once"          // once in the life of the agent, if it is not gone since
+	PullOnce         PullBehavior = "once"          // once in the life of the data directory, if it is not gone since
 	PullPreferCached PullBehavior = "prefer-cached" // only if it is not on the host
 )
+
+// ImageCleanup says which images are removed from the host, as the settings of
+// the ECS agent's automated image cleanup do. PullPreferCached turns it off, as there.
+type ImageCleanup struct {
+	Disabled   bool          // ECS_DISABLE_IMAGE_CLEANUP
+	Interval   time.Duration // ECS_IMAGE_CLEANUP_INTERVAL, 10 min at least; 30 min
+	MinimumAge time.Duration // since the pull, ECS_IMAGE_MINIMUM_CLEANUP_AGE; 1 h
+	PerCycle   int           // images at a time, ECS_NUM_IMAGES_DELETE_PER_CYCLE; 5
+	Exclude    []string      // names of images that are never removed, ECS_EXCLUDE_UNTRACKED_IMAGE
+
+	Untracked           bool          // images that the agent did not pull, too; ECS_ENABLE_UNTRACKED_IMAGE_CLEANUP
+	UntrackedMinimumAge time.Duration // since they were built, NON_ECS_IMAGE_MINIMUM_CLEANUP_AGE; 1 h
+
+	// LowWaterPercent: while less than that of the engine's disk is free, images
+	// are removed whatever their age and number; 10, and below 0 never.
+	LowWaterPercent int
+	// FreePercent measures the disk of a folder; the file system's own word.
+	FreePercent func(path string) (float64, error)
+}
+
+func (c *ImageCleanup) complete() error {
+	set(&c.Interval, 30*time.Minute)
+	set(&c.MinimumAge, time.Hour)
+	set(&c.PerCycle, 5)
+	set(&c.UntrackedMinimumAge, time.Hour)
+	set(&c.LowWaterPercent, 10)
+	if c.FreePercent == nil {
+		c.FreePercent = freePercent
+	}
+	switch {
+	case c.Interval < 10*time.Minute:
+		return fmt.Errorf("the interval of the image cleanup is %s, and at least 10m", c.Interval)
+	case c.PerCycle < 1 || c.MinimumAge < 0 || c.UntrackedMinimumAge < 0:
+		return errors.New("ages of the image cleanup can not be negative, and it removes one image at a time at least")
+	case c.LowWaterPercent > 99:
+		return fmt.Errorf("the image cleanup can not keep %d %% of the disk free", c.LowWaterPercent)
+	}
+	return nil
+}
 
 // defaultReservedPorts are those of SSH, of Docker and of the ECS agent.
 var defaultReservedPorts = [...]uint16{22, 2375, 2376, 51678, 51679, 51680}
@@ -85,6 +131,8 @@ func (c *Config) complete() error {
 		return errors.New("no data directory is configured")
 	case c.Runtime == nil:
 		return errors.New("no container engine is configured")
+	case c.CreateTimeout < 0 || c.StartTimeout < 0 || c.StopMargin < 0 || c.PullInactivity < 0:
+		return errors.New("time limits can not be negative")
 	case c.CPUs < 0 || c.MemoryMiB < 0 || c.ReservedMemoryMiB < 0 || c.MaxPulls < 0:
 		return errors.New("CPUs, memory and the number of pulls can not be negative")
 	}
@@ -100,7 +148,11 @@ func (c *Config) complete() error {
 	set(&c.Version, "dev")
 	set(&c.TaskCleanupWait, 3*time.Hour)
 	set(&c.StopTimeout, lifecycle.DefaultStopTimeout)
+	set(&c.CreateTimeout, lifecycle.DefaultLimits.Create)
+	set(&c.StartTimeout, lifecycle.DefaultLimits.Start)
+	set(&c.StopMargin, lifecycle.DefaultLimits.Stop)
 	set(&c.PullBehavior, PullDefault)
+	set(&c.PullInactivity, time.Minute)
 	set(&c.MaxPulls, 3)
 	set(&c.Logger, slog.Default())
 	if c.ReservedPorts == nil {
@@ -111,7 +163,7 @@ func (c *Config) complete() error {
 	}
 	switch c.PullBehavior {
 	case PullDefault, PullAlways, PullOnce, PullPreferCached:
-		return nil
+		return c.ImageCleanup.complete()
 	}
 	return fmt.Errorf("unknown pull behaviour %q", c.PullBehavior)
 }

@@ -33,8 +33,10 @@ type controlPlane struct {
 	changed       chan struct{} // closed and replaced when something has been reported
 	registrations []*ecs.RegisterContainerInstanceRequest
 	instances     map[string]bool
+	inactive      map[string]bool
 	definitions   map[string][]byte
 	tasks         map[string]*placed
+	removed       map[string]bool
 	out           chan *agentv1.ControlMessage // of the present session
 	deaf          bool                         // reports are not acknowledged
 	away          bool                         // no session can be opened
@@ -53,8 +55,8 @@ type placed struct {
 func newControlPlane(t *testing.T) *controlPlane {
 	t.Helper()
 	c := &controlPlane{
-		t: t, listener: bufconn.Listen(1 << 20), patience: 2 * time.Minute, changed: make(chan struct{}), instances: map[string]bool{},
-		definitions: map[string][]byte{}, tasks: map[string]*placed{},
+		t: t, listener: bufconn.Listen(1 << 20), patience: 2 * time.Minute, changed: make(chan struct{}), instances: map[string]bool{}, inactive: map[string]bool{},
+		definitions: map[string][]byte{}, tasks: map[string]*placed{}, removed: map[string]bool{},
 	}
 	server := grpc.NewServer()
 	agentv1.RegisterAgentServiceServer(server, c)
@@ -97,6 +99,8 @@ func (c *controlPlane) RegisterContainerInstance(_ context.Context, r *agentv1.R
 	switch {
 	case arn == "":
 		arn = "arn:aws:ecs:us-east-1:000000000000:container-instance/" + request.Cluster + "/" + strings.ToLower(rand.Text())
+	case c.inactive[arn]:
+		return nil, status.Error(codes.FailedPrecondition, "ClientException: inactive container instance")
 	case !c.instances[arn]:
 		return nil, status.Error(codes.NotFound, "ClientException: unknown container instance")
 	}
@@ -175,8 +179,11 @@ func (c *controlPlane) take(r *agentv1.Report, out chan *agentv1.ControlMessage)
 	}
 	for _, state := range r.Tasks {
 		p := c.tasks[state.Arn]
+		if p == nil && c.removed[state.Arn] {
+			continue // it was on its way when the task was removed
+		}
 		if p == nil {
-			c.t.Errorf("report of the unknown task %s", state.Arn)
+			c.t.Errorf("report of the unknown task %s: %v", state.Arn, state)
 			continue
 		}
 		p.state = state
@@ -232,6 +239,7 @@ func (c *controlPlane) remove(arn string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.tasks, arn)
+	c.removed[arn] = true
 	c.push(&agentv1.Desired{Removed: []string{arn}})
 }
 

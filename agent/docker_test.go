@@ -43,6 +43,11 @@ func TestDocker(t *testing.T) {
 		"LinksVolumesFromAndVolumes":                 linksVolumesFromAndVolumes,
 		"FailuresHaveECSsReasons":                    failuresHaveECSsReasons,
 		"WhatNobodyNamesIsRemoved":                   whatNobodyNamesIsRemoved,
+		"ContainersHaveWhatTheyAskTheKernelFor":      containersHaveWhatTheyAskTheKernelFor,
+		"ContainersAreLimited":                       containersAreLimited,
+		"RestartPolicyRunsTheSameContainerAgain":     restartPolicyRunsTheSameContainerAgain,
+		"LogDriversReachTheEngine":                   logDriversReachTheEngine,
+		"PortRangesAndNoNetwork":                     portRangesAndNoNetwork,
 	} {
 		t.Run(name, func(t *testing.T) { part(t, newDockerHost(t, address, images)) })
 	}

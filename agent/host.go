@@ -16,20 +16,20 @@ import (
 
 const capability = "com.amazonaws.ecs.capability."
 
-// registration describes the host as it is now.
-func (a *Agent) registration(ctx context.Context) (*ecs.RegisterContainerInstanceRequest, error) {
+// info asks the engine about itself and its host.
+func (a *Agent) info(ctx context.Context) (runtime.Info, error) {
 	ctx, cancel := context.WithTimeout(ctx, lifecycle.Action{Op: lifecycle.Inspect}.Deadline())
 	defer cancel()
 	info, err := a.config.Runtime.Info(ctx)
 	a.metrics.called("info", err)
 	if err != nil {
-		return nil, fmt.Errorf("ask the container engine about the host: %w", err)
+		return runtime.Info{}, fmt.Errorf("ask the container engine about the host: %w", err)
 	}
-	offer, err := a.look(ctx, info)
-	if err != nil {
-		return nil, err
-	}
-	a.offered(offer)
+	return info, nil
+}
+
+// registration describes the host as it is now.
+func (a *Agent) registration(info runtime.Info, offer *offer) (*ecs.RegisterContainerInstanceRequest, error) {
 	// What a cloud would say of the machine; here the agent vouches for itself.
 	document, err := json.Marshal(map[string]string{
 		"instanceId": a.config.InstanceName, "availabilityZone": a.config.AvailabilityZone, "architecture": architecture(info),
@@ -40,7 +40,8 @@ func (a *Agent) registration(ctx context.Context) (*ecs.RegisterContainerInstanc
 	return &ecs.RegisterContainerInstanceRequest{
 		InstanceIdentityDocument: string(document),
 		TotalResources:           a.resources(info),
-		Attributes:               a.attributes(info, &offer),
+		Attributes:               a.attributes(info, offer),
+		PlatformDevices:          a.devices(),
 		VersionInfo:              &ecs.VersionInfo{AgentVersion: a.config.Version, DockerVersion: "DockerVersion: " + info.EngineVersion},
 	}, nil
 }
@@ -65,6 +66,15 @@ func (a *Agent) resources(info runtime.Info) []ecs.Resource {
 	}
 }
 
+// devices are the GPUs that tasks can be given.
+func (a *Agent) devices() []ecs.PlatformDevice {
+	var all []ecs.PlatformDevice
+	for _, id := range a.config.GPUs {
+		all = append(all, ecs.PlatformDevice{Id: id, Type: ecs.PlatformDeviceTypeGPU})
+	}
+	return all
+}
+
 // attributes are what placement can ask for: the host's properties, and the
 // capabilities that it really has.
 func (a *Agent) attributes(info runtime.Info, o *offer) []ecs.Attribute {
@@ -75,6 +85,9 @@ func (a *Agent) attributes(info runtime.Info, o *offer) []ecs.Attribute {
 		capability + "privileged-container":     "",
 		"ecs.capability.container-ordering":     "",
 		"ecs.capability.container-health-check": "",
+
+		"ecs.capability.container-restart-policy":     "",
+		"ecs.capability.network.container-port-range": "",
 	}
 	for _, name := range secretCapabilities {
 		all[name] = ""
@@ -87,6 +100,13 @@ func (a *Agent) attributes(info runtime.Info, o *offer) []ecs.Attribute {
 	}
 	for _, driver := range info.LogDrivers {
 		all[capability+"logging-driver."+driver] = ""
+	}
+	// What a container logs to awslogs stays on the host, so that it takes no role
+	// and no driver of that name.
+	delete(all, capability+"logging-driver."+string(ecs.LogDriverAwslogs))
+	if lifecycle.KeepsLogs(info.LogDrivers) {
+		all[capability+"logging-driver."+string(ecs.LogDriverAwslogs)] = ""
+		all["ecs.capability.execution-role-awslogs"] = ""
 	}
 	for _, option := range info.SecurityOpts {
 		if option == "apparmor" || option == "selinux" {

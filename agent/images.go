@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/distribution/reference"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/longshore/longshore/agent/lifecycle"
@@ -20,17 +23,20 @@ import (
 // the same time is looked up and pulled once, and for as long as one of them
 // still wants it.
 type images struct {
-	runtime  runtime.Runtime
-	behavior PullBehavior
-	turns    *semaphore.Weighted // pulls at a time
-	log      *slog.Logger
-	metrics  *metrics
+	runtime    runtime.Runtime
+	behavior   PullBehavior
+	inactivity time.Duration       // of a pull, before it is given up
+	turns      *semaphore.Weighted // pulls at a time
+	notes      *imageNotes
+	log        *slog.Logger
+	metrics    *metrics
 
 	mu           sync.Mutex
 	architecture string // of the host
 	flights      map[wanted]*flight
 	local        map[string]runtime.Image // on the host, and good to be used without asking
-	pulled       map[string]bool          // by this agent
+	held         map[string]int           // by tasks, as they write it
+	removal      *removal                 // under way
 }
 
 // wanted is an image and who asks for it: nobody gets what was pulled with the
@@ -47,6 +53,12 @@ func (w wanted) credentials() *runtime.Auth {
 	return &w.auth
 }
 
+// removal is one image being removed. Who wants it waits for the end of that.
+type removal struct {
+	names []string
+	done  chan struct{}
+}
+
 // flight is one image being seen to for everybody who wants it.
 type flight struct {
 	cancel  context.CancelFunc
@@ -57,9 +69,14 @@ type flight struct {
 }
 
 func newImages(c Config, m *metrics) *images {
+	notes, err := readImageNotes(c.DataDir)
+	if err != nil {
+		c.Logger.Error("the notes of images are lost: none of them will be removed", "error", err)
+	}
 	return &images{
-		runtime: c.Runtime, behavior: c.PullBehavior, turns: semaphore.NewWeighted(int64(c.MaxPulls)), log: c.Logger, metrics: m,
-		flights: map[wanted]*flight{}, local: map[string]runtime.Image{}, pulled: map[string]bool{},
+		runtime: c.Runtime, behavior: c.PullBehavior, inactivity: c.PullInactivity, turns: semaphore.NewWeighted(int64(c.MaxPulls)),
+		notes: notes, log: c.Logger, metrics: m,
+		flights: map[wanted]*flight{}, local: map[string]runtime.Image{}, held: map[string]int{},
 	}
 }
 
@@ -71,9 +88,12 @@ func (im *images) ensure(ctx context.Context, ref string, auth *runtime.Auth) (r
 	if auth != nil {
 		want.auth = *auth
 	}
-	im.mu.Lock()
+	if err := im.lockFor(ctx, ref); err != nil {
+		return runtime.Image{}, err
+	}
 	if image, ok := im.local[ref]; ok {
 		im.mu.Unlock()
+		im.notes.used(image.ID, time.Now())
 		return image, nil
 	}
 	f := im.flights[want]
@@ -90,6 +110,112 @@ func (im *images) ensure(ctx context.Context, ref string, auth *runtime.Auth) (r
 		im.leave(want, f)
 		return runtime.Image{}, ctx.Err()
 	}
+}
+
+// lockFor locks im.mu when the image is not being removed.
+func (im *images) lockFor(ctx context.Context, ref string) error {
+	for {
+		im.mu.Lock()
+		r := im.removal
+		if r == nil || named(ref) && !slices.Contains(r.names, fullName(ref)) {
+			return nil
+		}
+		im.mu.Unlock()
+		if err := await(ctx, r.done, nil); err != nil {
+			return err
+		}
+	}
+}
+
+// hold says that a task will need the images until it calls release.
+func (im *images) hold(refs []string) (release func()) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	for _, ref := range refs {
+		im.held[ref]++
+	}
+	return func() {
+		im.mu.Lock()
+		defer im.mu.Unlock()
+		for _, ref := range refs {
+			if im.held[ref]--; im.held[ref] == 0 {
+				delete(im.held, ref)
+			}
+		}
+	}
+}
+
+// needs tells whether a task needs the image of that id and these full names.
+func (im *images) needs(id string, names []string) bool {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	return im.isNeeded(id, names)
+}
+
+func (im *images) isNeeded(id string, names []string) bool {
+	for ref := range im.held {
+		if im.local[ref].ID == id || slices.Contains(names, fullName(ref)) {
+			return true
+		}
+	}
+	for want := range im.flights {
+		ref := want.ref
+		// A digest or an id may turn out to be any image; and what has lost its
+		// names may get one back by any pull.
+		if len(names) == 0 || !named(ref) || slices.Contains(names, fullName(ref)) {
+			return true
+		}
+	}
+	return false
+}
+
+// reserve keeps everybody from an image while it is removed, which ends with
+// done. It is refused if a task needs the image. It has one caller at a time.
+func (im *images) reserve(id string, names []string) (done func(), ok bool) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	if im.isNeeded(id, names) {
+		return nil, false
+	}
+	maps.DeleteFunc(im.local, func(_ string, image runtime.Image) bool { return image.ID == id })
+	r := &removal{names: names, done: make(chan struct{})}
+	im.removal = r
+	return func() {
+		im.mu.Lock()
+		im.removal = nil
+		im.mu.Unlock()
+		close(r.done)
+	}, true
+}
+
+// fullName writes a reference with everything that it leaves out; what is not a
+// name stays as it is.
+func fullName(ref string) string {
+	name, err := reference.ParseNormalizedNamed(ref)
+	if err != nil {
+		return ref
+	}
+	return reference.TagNameOnly(name).String()
+}
+
+func fullNames(refs []string) []string {
+	all := make([]string, 0, len(refs))
+	for _, ref := range refs {
+		all = append(all, fullName(ref))
+	}
+	return all
+}
+
+// named tells whether a reference is a name with or without a tag, rather than
+// a digest or an id.
+func named(ref string) bool {
+	name, err := reference.ParseAnyReference(ref)
+	if err != nil {
+		return false
+	}
+	_, isName := name.(reference.Named)
+	_, isDigest := name.(reference.Digested)
+	return isName && !isDigest
 }
 
 // take starts a flight. It is not the caller's alone, so it does not end with
@@ -131,7 +257,6 @@ func (im *images) forget(ref string) {
 	im.mu.Lock()
 	defer im.mu.Unlock()
 	delete(im.local, ref)
-	delete(im.pulled, ref)
 }
 
 func (im *images) flush() {
@@ -176,6 +301,7 @@ func (im *images) fetch(ctx context.Context, want wanted) (runtime.Image, error)
 		return im.make(ctx)
 	case found && im.suffices(ref, have):
 		im.keep(ref, have)
+		im.notes.used(have.ID, time.Now())
 		return have, nil
 	case err != nil && !errors.Is(err, runtime.ErrNotFound):
 		return runtime.Image{}, err
@@ -183,11 +309,16 @@ func (im *images) fetch(ctx context.Context, want wanted) (runtime.Image, error)
 	err = im.pull(ctx, want)
 	switch {
 	case err == nil:
-		return im.lookUp(ctx, ref)
+		got, err := im.lookUp(ctx, ref)
+		if err == nil {
+			im.notes.pulled(fullName(ref), got.ID, found && got.ID == have.ID, time.Now())
+		}
+		return got, err
 	case !found || im.behavior == PullAlways || ctx.Err() != nil || errors.Is(err, runtime.ErrUnavailable):
 		return runtime.Image{}, err
 	}
 	im.log.Warn("image can not be pulled: using what is on the host", "image", ref, "error", err)
+	im.notes.used(have.ID, time.Now())
 	return have, nil
 }
 
@@ -201,9 +332,7 @@ func (im *images) suffices(ref string, have runtime.Image) bool {
 	case strings.Contains(ref, "@"): // pinned by its digest: it cannot change
 		return true
 	case im.behavior == PullOnce:
-		im.mu.Lock()
-		defer im.mu.Unlock()
-		return im.pulled[ref]
+		return im.notes.everPulled(fullName(ref))
 	}
 	return im.behavior == PullPreferCached
 }
@@ -224,24 +353,4 @@ func (im *images) lookUp(ctx context.Context, ref string) (runtime.Image, error)
 		return image, fmt.Errorf("look up image %s: %w: %v", ref, runtime.ErrUnavailable, err)
 	}
 	return image, err
-}
-
-func (im *images) pull(ctx context.Context, want wanted) error {
-	if err := im.turns.Acquire(ctx, 1); err != nil {
-		return err
-	}
-	defer im.turns.Release(1)
-	ctx, cancel := context.WithTimeout(ctx, lifecycle.PullDeadline)
-	defer cancel()
-	began := time.Now()
-	err := im.runtime.Pull(ctx, want.ref, want.credentials())
-	im.metrics.called("pull", err)
-	if err != nil {
-		return err
-	}
-	im.metrics.pulled(began)
-	im.mu.Lock()
-	defer im.mu.Unlock()
-	im.pulled[want.ref] = true
-	return nil
 }

@@ -27,7 +27,7 @@ type registry struct {
 func (r *registry) engine(m *agenttest.Memory) runtime.Runtime {
 	r.pulls = map[string]int{}
 	return agenttest.Intercept(m, agenttest.Hooks{
-		Pull: func(ctx context.Context, next runtime.Runtime, ref string, auth *runtime.Auth) error {
+		Pull: func(ctx context.Context, next runtime.Runtime, ref string, auth *runtime.Auth, progress func(runtime.PullProgress)) error {
 			r.mu.Lock()
 			r.pulls[ref]++
 			r.now++
@@ -46,7 +46,7 @@ func (r *registry) engine(m *agenttest.Memory) runtime.Runtime {
 			if err != nil {
 				return err
 			}
-			return next.Pull(ctx, ref, auth)
+			return next.Pull(ctx, ref, auth, progress)
 		},
 	})
 }
@@ -60,7 +60,7 @@ func (r *registry) fail(err error) {
 func TestPull_SeveralTasksOfOneImagePullOnceAndSeveralImagesInTurn(t *testing.T) {
 	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
 		r := &registry{takes: time.Minute}
-		newHost(t, c, r.engine(m), func(config *agent.Config) { config.MaxPulls = 2 })
+		newHost(t, c, r.engine(m), func(config *agent.Config) { config.MaxPulls, config.PullInactivity = 2, time.Hour })
 		const images, tasks = 6, 3
 		for i := range images {
 			ref := fmt.Sprintf("published%d:1", i)
@@ -87,7 +87,7 @@ func TestPull_SeveralTasksOfOneImagePullOnceAndSeveralImagesInTurn(t *testing.T)
 func TestPull_IsCancelledWithTheLastTaskThatWantsIt(t *testing.T) {
 	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
 		r := &registry{takes: time.Hour}
-		newHost(t, c, r.engine(m))
+		newHost(t, c, r.engine(m), func(config *agent.Config) { config.PullInactivity = 2 * time.Hour })
 		m.PublishImage("published:1", agenttest.Program{}, nil)
 		for _, id := range []string{"1", "2"} {
 			c.run(arn(id), definition(container("main", "published:1")))
@@ -168,6 +168,47 @@ func TestPull_AnImageThatHasGoneIsFetchedAgain(t *testing.T) {
 		}
 		if got := m.Calls()["Image"]; got != 2 {
 			t.Errorf("the image was looked up %d times, want once and once more when it had gone", got)
+		}
+	})
+}
+
+func TestPull_OnceIsRememberedByTheNextAgent(t *testing.T) {
+	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
+		h := newHost(t, c, m, func(config *agent.Config) { config.PullBehavior = agent.PullOnce })
+		m.PublishImage("published:1", agenttest.Program{}, nil)
+		c.run(arn("1"), definition(container("main", "published:1")))
+		c.becomes(arn("1"), "RUNNING")
+		h.stop()
+		h.start()
+		c.run(arn("2"), definition(container("main", "docker.io/library/published:1")))
+		c.becomes(arn("2"), "RUNNING")
+		if got := m.Calls()["Pull"]; got != 1 {
+			t.Errorf("%d pulls, want one", got)
+		}
+	})
+}
+
+func TestPull_ThatStandsStillIsGivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
+		engine := agenttest.Intercept(m, agenttest.Hooks{
+			Pull: func(ctx context.Context, _ runtime.Runtime, _ string, _ *runtime.Auth, progress func(runtime.PullProgress)) error {
+				for range 10 { // slow, and alive
+					time.Sleep(50 * time.Second)
+					progress(runtime.PullProgress{Layer: "a", Status: "Downloading", Current: 1})
+				}
+				<-ctx.Done()
+				return fmt.Errorf("pull: %w", ctx.Err())
+			},
+		})
+		newHost(t, c, engine)
+		c.run(arn("1"), definition(container("main", "published:1")))
+		s := c.becomes(arn("1"), "STOPPED")
+		want := "CannotPullContainerError: inactivity time exceeded timeout while pulling image published:1: nothing came for 1m0s"
+		if s.Reason != want || s.StopCode != "TaskFailedToStart" {
+			t.Errorf("reported %v", s)
+		}
+		if took := s.PullStoppedAt - s.PullStartedAt; took != (560 * time.Second).Milliseconds() {
+			t.Errorf("the pull took %d ms", took)
 		}
 	})
 }

@@ -31,7 +31,7 @@ func (j *job) perform(ctx context.Context) lifecycle.Result {
 	case lifecycle.Pull:
 		image, err := j.table.images.ensure(ctx, j.unit.Spec.Image, j.auth)
 		return lifecycle.Result{Err: err, Digest: image.Digest}
-	case lifecycle.Create, lifecycle.Start:
+	case lifecycle.Create, lifecycle.Start, lifecycle.RestartContainer:
 		if err := j.table.starts.Acquire(ctx, 1); err != nil {
 			return lifecycle.Result{Err: err}
 		}
@@ -45,7 +45,9 @@ func (j *job) perform(ctx context.Context) lifecycle.Result {
 	case lifecycle.Create:
 		return j.create(ctx)
 	case lifecycle.Start:
-		return j.start(ctx)
+		return j.start(ctx, j.table.runtime.Start(ctx, j.id))
+	case lifecycle.RestartContainer:
+		return j.start(ctx, j.table.runtime.Restart(ctx, j.id, j.Began))
 	case lifecycle.Inspect:
 		return j.look(ctx)
 	case lifecycle.Stop:
@@ -83,9 +85,9 @@ func (j *job) create(ctx context.Context) lifecycle.Result {
 	return lifecycle.Result{Err: err, RuntimeID: id}
 }
 
-// start starts the container and looks at it once.
-func (j *job) start(ctx context.Context) lifecycle.Result {
-	err := j.table.runtime.Start(ctx, j.id)
+// start ends a start of the container, of which it has the outcome: it looks at
+// the container once.
+func (j *job) start(ctx context.Context, err error) lifecycle.Result {
 	j.called(err)
 	if err != nil {
 		return lifecycle.Result{Err: err}

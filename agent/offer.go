@@ -21,6 +21,7 @@ type offer struct {
 	groups       cgroup.Groups // nil: tasks can have no group of their own
 	pauses       bool          // there is a pause program for the host
 	architecture string
+	logDrivers   []string // of the engine
 }
 
 // defaultNetwork is the engine's network that the default subnet stands for, unless
@@ -45,7 +46,7 @@ func (a *Agent) look(ctx context.Context, info runtime.Info) (offer, error) {
 		Host: lifecycle.Host{
 			PauseImage: pauseimage.Ref, Networks: map[string]string{}, AnySubnet: a.config.AnySubnet, FileSystems: a.config.FileSystems,
 		},
-		architecture: info.Architecture,
+		architecture: info.Architecture, logDrivers: info.LogDrivers,
 	}
 	if _, err := pauseimage.Layer(info.Architecture); err != nil {
 		a.log.Warn("tasks can not share namespaces here", "error", err)

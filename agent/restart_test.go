@@ -204,3 +204,33 @@ func TestAgent_KeepsTheExitCodeUntilTheControlPlaneHasIt(t *testing.T) {
 		}
 	})
 }
+
+// As on ECS, tasks of an instance that is deregistered by force go on, orphaned,
+// and the host does not come back by itself.
+func TestAgent_OfADeregisteredInstanceLeavesItsContainersAlone(t *testing.T) {
+	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
+		h := newHost(t, c, m)
+		c.run(arn("1"), definition(container("main", "server:1")))
+		id := c.becomes(arn("1"), "RUNNING").Containers[0].RuntimeId
+		c.mu.Lock()
+		for instance := range c.instances {
+			c.inactive[instance] = true
+		}
+		c.instances = map[string]bool{}
+		delete(c.tasks, arn("1"))
+		close(c.out)
+		c.out = nil
+		c.mu.Unlock()
+		for range 2 { // the same agent, and the next
+			time.Sleep(time.Hour)
+			if found := all(t, m); len(found) != 1 || found[0].ID != id || found[0].State != runtime.Running {
+				t.Errorf("containers %+v, want %s to go on", found, id)
+			}
+			h.stop()
+			h.launch()
+		}
+		if n := len(c.instances); n != 0 {
+			t.Errorf("%d registrations anew", n)
+		}
+	})
+}

@@ -139,6 +139,7 @@ func (t *table) run(ctx context.Context) error {
 }
 
 func (t *table) ended(w *worker) {
+	w.release()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.workers[w.arn] == w {
@@ -236,6 +237,7 @@ func (t *table) hire(want session.Task, now time.Time) *worker {
 		state = lifecycle.NewState(task, known, found, now)
 	}
 	task.Stop = want.Stop
+	task.Limits = lifecycle.Limits{Create: t.config.CreateTimeout, Start: t.config.StartTimeout, Stop: t.config.StopMargin}
 	return t.employ(task, state, now)
 }
 
@@ -245,7 +247,8 @@ func (t *table) compile(want session.Task) (lifecycle.Task, error) {
 	}
 	return lifecycle.Compile(lifecycle.Input{
 		ARN: want.ARN, Cluster: want.Cluster, Instance: t.instance, Definition: want.Definition, Overrides: want.Overrides,
-		Subnets: want.Subnets, Host: t.offer.Host, StopTimeout: t.config.StopTimeout, CleanupWait: t.config.TaskCleanupWait,
+		Subnets: want.Subnets, Host: t.offer.Host, Assigned: want.Assigned, LogDrivers: t.offer.logDrivers,
+		StopTimeout: t.config.StopTimeout, CleanupWait: t.config.TaskCleanupWait,
 	})
 }
 
@@ -308,6 +311,7 @@ func (t *table) clear(orphan lifecycle.Task, found []runtime.Container, now time
 
 func (t *table) employ(task lifecycle.Task, state lifecycle.State, now time.Time) *worker {
 	w := newWorker(t, task, state, now)
+	w.release = t.images.hold(w.imageRefs())
 	if t.touched[task.ARN] {
 		for unit := range w.inbox.noticed {
 			w.inbox.noticed[unit] = true

@@ -24,6 +24,7 @@ type worker struct {
 	born    time.Time
 	silent  bool // nobody is to be told of the task
 	wake    chan struct{}
+	release func() // of the images that the task needs
 	// news of a unit's container, one slot each: Start waits for it shortly.
 	news []chan struct{}
 
@@ -35,6 +36,7 @@ type worker struct {
 	state    lifecycle.State
 	cancels  []context.CancelFunc // of the actions under way, by unit
 	reported *agentv1.TaskState
+	held     time.Time // since when a report is held back; zero: none is
 	counted  lifecycle.Status
 }
 
@@ -64,6 +66,18 @@ func newWorker(t *table, task lifecycle.Task, state lifecycle.State, now time.Ti
 		w.news = append(w.news, make(chan struct{}, 1))
 	}
 	return w
+}
+
+// imageRefs are the images that the task is made of. Those of an orphan are not
+// known, and used by its containers.
+func (w *worker) imageRefs() []string {
+	var refs []string
+	for i := range w.task.Units {
+		if ref := w.task.Units[i].Spec.Image; ref != "" {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
 }
 
 // tell changes the inbox and wakes the worker.
@@ -116,13 +130,13 @@ func (w *worker) run(ctx context.Context) {
 			w.begin(ctx, &actions, a)
 		}
 		w.count()
-		w.report()
+		w.report(time.Now())
 		if plan.Done {
 			return
 		}
 		var alarm <-chan time.Time
-		if !plan.Wake.IsZero() {
-			timer.Reset(time.Until(plan.Wake))
+		if next := w.next(plan); !next.IsZero() {
+			timer.Reset(time.Until(next))
 			alarm = timer.C
 		}
 		if await(ctx, w.wake, alarm) != nil {
@@ -205,9 +219,26 @@ func (w *worker) count() {
 	w.counted = now
 }
 
+// next is when to turn even if nothing happens; zero: then not at all.
+func (w *worker) next(plan lifecycle.Plan) time.Time {
+	if w.held.IsZero() {
+		return plan.Wake
+	}
+	due := w.held.Add(reportDelay)
+	if plan.Wake.IsZero() || due.Before(plan.Wake) {
+		return due
+	}
+	return plan.Wake
+}
+
+// reportDelay is how long the control plane may be left without news that
+// change nothing for it: each report costs it a commit, and a container that
+// has been created is mostly started within moments, which is reported at once.
+const reportDelay = 250 * time.Millisecond
+
 // report hands the newest truth to the session, if it is another one. The
 // session drops it if the control plane does not name the task.
-func (w *worker) report() {
+func (w *worker) report(now time.Time) {
 	if w.silent {
 		return
 	}
@@ -215,6 +246,15 @@ func (w *worker) report() {
 	if w.reported != nil && proto.Equal(state, w.reported) {
 		return
 	}
+	if lifecycle.Minor(state) {
+		if w.held.IsZero() {
+			w.held = now
+		}
+		if now.Before(w.held.Add(reportDelay)) {
+			return
+		}
+	}
+	w.held = time.Time{}
 	if w.reported == nil || w.reported.Status != state.Status {
 		w.table.log.Info("task status", "instance", w.task.Labels[lifecycle.LabelInstance], "task", w.arn,
 			"status", state.Status, "stop_code", state.StopCode, "reason", state.Reason)

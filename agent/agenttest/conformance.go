@@ -32,7 +32,10 @@ type Images struct {
 	Exit0      string // ends at once with 0
 	Exit3      string // ends at once with 3
 	NoCommand  string // cannot be started
-	Missing    string // neither the engine nor a registry has this one
+	// Spare gives the engine one more image, for a test to remove, and returns its
+	// reference.
+	Spare   func(t testing.TB) string
+	Missing string // neither the engine nor a registry has this one
 }
 
 // RunConformance checks that an engine keeps every promise of runtime.Runtime.
@@ -44,6 +47,9 @@ func RunConformance(t *testing.T, newRuntime func(t *testing.T) Fixture) {
 		"Image_FoundByReferenceAndByID":                imageFound,
 		"Image_MissingIsNotFound":                      imageMissing,
 		"Pull_MissingImageSaysWhatIsMissing":           pullMissing,
+		"Images_AreListedWithTheirUse":                 imagesListed,
+		"Images_InUseAreNotRemoved":                    imagesInUse,
+		"Images_AreRemovedWithTheirLastName":           imagesRemoved,
 		"Create_MissingImageIsNotFound":                createMissingImage,
 		"Create_AgainGivesTheSameContainer":            createAgain,
 		"Create_AgainGivesTheSameContainerAfterItsEnd": createAgainAfterEnd,
@@ -56,6 +62,16 @@ func RunConformance(t *testing.T, newRuntime func(t *testing.T) Fixture) {
 		"Start_AtOnceStartsOnce":                       startAtOnce,
 		"Start_FailureIsExitedWithItsReasonForEver":    startFailure,
 		"Start_UnknownIsNotFound":                      startUnknown,
+		"Start_KernelParameterOfNoNamespaceFails":      startSysctlRefused,
+		"Create_TakesEveryField":                       createEveryField,
+		"Create_RefusesWhatCannotBe":                   createRefused,
+		"Network_DisabledHasNoAddress":                 networkDisabled,
+		"Restart_RunsTheContainerAgain":                restartRunsAgain,
+		"Restart_IsToldOfByWatch":                      restartIsToldOfByWatch,
+		"Restart_OfAnotherRunDoesNothing":              restartOnlyThatRun,
+		"Restart_AtOnceRestartsOnce":                   restartAtOnce,
+		"Restart_UnknownIsNotFound":                    restartUnknown,
+		"Restart_GivesPortsAndAddress":                 restartGivesPorts,
 		"Exit_CodesAreReported":                        exitCodes,
 		"Stop_LetsTheProgramEndByItself":               stopGraceful,
 		"Stop_KillsAfterGrace":                         stopKills,
@@ -79,6 +95,7 @@ func RunConformance(t *testing.T, newRuntime func(t *testing.T) Fixture) {
 		"Ports_DynamicOnesDiffer":                      portsDynamic,
 		"Ports_FixedOneIsAsAskedAndFreeAfterwards":     portsFixed,
 		"Ports_TakenOneFailsTheStart":                  portsTaken,
+		"Ports_RangesAreConsecutive":                   portRanges,
 		"Ports_TCPAndUDPAreApart":                      portsProtocols,
 		"Network_SharedHasNoAddressOfItsOwn":           networkShared,
 		"Network_OfNotRunningContainerFailsTheStart":   networkNotRunning,

@@ -318,8 +318,9 @@ func contextEnded(c *conformance) {
 	_, errVolumes := rt.ListVolumes(ctx, c.labels)
 	for method, err := range map[string]error{
 		"Info": errInfo, "Image": errImage, "Create": errCreate, "Inspect": errInspect, "List": errList,
-		"Pull":         rt.Pull(ctx, c.Images.Missing, nil),
+		"Pull":         rt.Pull(ctx, c.Images.Missing, nil, nil),
 		"Start":        rt.Start(ctx, id),
+		"Restart":      rt.Restart(ctx, id, time.Now()),
 		"Stop":         rt.Stop(ctx, id, grace),
 		"Remove":       rt.Remove(ctx, id),
 		"Watch":        rt.Watch(ctx, c.labels, func() {}, func(string, map[string]string) {}),

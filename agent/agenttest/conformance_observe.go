@@ -52,7 +52,7 @@ func imageMissing(c *conformance) {
 }
 
 func pullMissing(c *conformance) {
-	err := c.Runtime.Pull(c.ctx, c.Images.Missing, nil)
+	err := c.Runtime.Pull(c.ctx, c.Images.Missing, nil, nil)
 	c.wantRefusal("Pull()", err)
 	if host, _, _ := strings.Cut(c.Images.Missing, "/"); !strings.Contains(err.Error(), host) {
 		c.Errorf("Pull() = %q, which does not say what %s is", err, host)

@@ -73,6 +73,11 @@ func ImportImages(t testing.TB, host string) Images {
 		// Nothing listens on port 1, and the name says that it is not to be
 		// looked for anywhere else.
 		Missing: "127.0.0.1:1/longshore-test/missing:1",
+		Spare: func(t testing.TB) string {
+			ref := "longshore-test/spare:" + strings.ToLower(rand.Text())
+			importImage(t, host, ref, root, []string{`ENTRYPOINT ["/program"]`})
+			return ref
+		},
 	}
 }
 
@@ -127,13 +132,35 @@ func emptyLayer(t testing.TB) []byte {
 	return archive.Bytes()
 }
 
-func importImage(t testing.TB, host, ref string, root []byte, changes []string) {
+// ImportImage gives the engine at host, which is the test's own, an image of the
+// test program with the given arguments. It goes with the engine.
+func ImportImage(t testing.TB, host, ref string, args ...string) {
+	t.Helper()
+	command, err := json.Marshal(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	putImage(t, host, ref, programArchive(t), []string{`ENTRYPOINT ["/program"]`, "CMD " + string(command)})
+}
+
+func putImage(t testing.TB, host, ref string, root []byte, changes []string) {
 	t.Helper()
 	query := url.Values{"fromSrc": {"-"}, "repo": {ref}, "changes": changes}
 	if err := askEngine(t.Context(), host, http.MethodPost, "/images/create?"+query.Encode(), root); err != nil {
 		t.Fatalf("import image %s: %v", ref, err)
 	}
-	t.Cleanup(func() { RemoveImage(t, host, ref) })
+}
+
+func importImage(t testing.TB, host, ref string, root []byte, changes []string) {
+	t.Helper()
+	putImage(t, host, ref, root, changes)
+	t.Cleanup(func() {
+		// t.Context has ended by now.
+		err := askEngine(context.Background(), host, http.MethodDelete, "/images/"+ref+"?force=1", nil)
+		if err != nil && !strings.Contains(err.Error(), "No such image") { // a test may have removed it
+			t.Errorf("remove image %s: %v", ref, err)
+		}
+	})
 }
 
 // askEngine makes one request of the Docker API. This package does not use

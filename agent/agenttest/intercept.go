@@ -13,10 +13,14 @@ import (
 type Hooks struct {
 	Info  func(ctx context.Context, next runtime.Runtime) (runtime.Info, error)
 	Image func(ctx context.Context, next runtime.Runtime, ref string) (runtime.Image, error)
-	Pull  func(ctx context.Context, next runtime.Runtime, ref string, auth *runtime.Auth) error
+	Pull  func(ctx context.Context, next runtime.Runtime, ref string, auth *runtime.Auth, progress func(runtime.PullProgress)) error
+
+	ListImages  func(ctx context.Context, next runtime.Runtime) ([]runtime.StoredImage, error)
+	RemoveImage func(ctx context.Context, next runtime.Runtime, nameOrID string) error
 
 	Create  func(ctx context.Context, next runtime.Runtime, spec runtime.Spec) (string, error)
 	Start   func(ctx context.Context, next runtime.Runtime, id string) error
+	Restart func(ctx context.Context, next runtime.Runtime, id string, began time.Time) error
 	Stop    func(ctx context.Context, next runtime.Runtime, id string, grace time.Duration) error
 	Remove  func(ctx context.Context, next runtime.Runtime, id string) error
 	Inspect func(ctx context.Context, next runtime.Runtime, id string) (runtime.Container, error)
@@ -53,11 +57,25 @@ func (i *intercepted) Image(ctx context.Context, ref string) (runtime.Image, err
 	return i.next.Image(ctx, ref)
 }
 
-func (i *intercepted) Pull(ctx context.Context, ref string, auth *runtime.Auth) error {
+func (i *intercepted) Pull(ctx context.Context, ref string, auth *runtime.Auth, progress func(runtime.PullProgress)) error {
 	if i.hooks.Pull != nil {
-		return i.hooks.Pull(ctx, i.next, ref, auth)
+		return i.hooks.Pull(ctx, i.next, ref, auth, progress)
 	}
-	return i.next.Pull(ctx, ref, auth)
+	return i.next.Pull(ctx, ref, auth, progress)
+}
+
+func (i *intercepted) ListImages(ctx context.Context) ([]runtime.StoredImage, error) {
+	if i.hooks.ListImages != nil {
+		return i.hooks.ListImages(ctx, i.next)
+	}
+	return i.next.ListImages(ctx)
+}
+
+func (i *intercepted) RemoveImage(ctx context.Context, nameOrID string) error {
+	if i.hooks.RemoveImage != nil {
+		return i.hooks.RemoveImage(ctx, i.next, nameOrID)
+	}
+	return i.next.RemoveImage(ctx, nameOrID)
 }
 
 func (i *intercepted) Create(ctx context.Context, spec runtime.Spec) (string, error) {
@@ -72,6 +90,13 @@ func (i *intercepted) Start(ctx context.Context, id string) error {
 		return i.hooks.Start(ctx, i.next, id)
 	}
 	return i.next.Start(ctx, id)
+}
+
+func (i *intercepted) Restart(ctx context.Context, id string, began time.Time) error {
+	if i.hooks.Restart != nil {
+		return i.hooks.Restart(ctx, i.next, id, began)
+	}
+	return i.next.Restart(ctx, id, began)
 }
 
 func (i *intercepted) Stop(ctx context.Context, id string, grace time.Duration) error {

@@ -67,6 +67,8 @@ type Memory struct {
 
 type image struct {
 	runtime.Image
+	name    string // it has no other
+	created time.Time
 	program Program
 }
 
@@ -129,7 +131,7 @@ func completeInfo(info runtime.Info) runtime.Info {
 		info.VolumeDrivers = []string{localDriver}
 	}
 	if info.LogDrivers == nil {
-		info.LogDrivers = []string{"json-file"}
+		info.LogDrivers = []string{"json-file", "local"}
 	}
 	return info
 }
@@ -153,7 +155,7 @@ func (m *Memory) PublishImage(ref string, program Program, auth *runtime.Auth) {
 
 func (m *Memory) addImage(name string, program Program, digest string) {
 	id := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(name)))
-	made := &image{Image: runtime.Image{ID: id, Digest: digest}, program: program}
+	made := &image{Image: runtime.Image{ID: id, Digest: digest}, name: name, created: time.Now(), program: program}
 	m.images[name], m.images[id] = made, made
 }
 
@@ -229,7 +231,7 @@ func (m *Memory) image(ref string) (*image, error) {
 }
 
 // Pull puts a published image into the engine's store.
-func (m *Memory) Pull(ctx context.Context, ref string, auth *runtime.Auth) error {
+func (m *Memory) Pull(ctx context.Context, ref string, auth *runtime.Auth, progress func(runtime.PullProgress)) error {
 	if err := m.enter(ctx, "Pull"); err != nil {
 		return err
 	}
@@ -243,6 +245,9 @@ func (m *Memory) Pull(ctx context.Context, ref string, auth *runtime.Auth) error
 		return notFound("pull access denied for %s, repository does not exist or may require 'docker login'", ref)
 	}
 	m.addImage(name, found.program, fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("manifest of "+name))))
+	if progress != nil {
+		progress(runtime.PullProgress{Status: "Downloaded newer image for " + name})
+	}
 	return nil
 }
 

@@ -55,6 +55,9 @@ func (m *Memory) Create(ctx context.Context, spec runtime.Spec) (string, error) 
 			return "", notFound("No such container: %s", other)
 		}
 	}
+	if err := m.checkSpec(spec); err != nil {
+		return "", err
+	}
 	b := newBox(spec, img)
 	m.containers[b.seen.ID], m.names[spec.Name] = b, b
 	for name, value := range b.seen.Labels {
@@ -144,6 +147,29 @@ func (m *Memory) Start(ctx context.Context, id string) error {
 	if b.seen.State != runtime.Created {
 		return nil
 	}
+	return m.run(b)
+}
+
+// Restart starts a container once more whose run that began at the given time
+// has ended.
+func (m *Memory) Restart(ctx context.Context, id string, began time.Time) error {
+	if err := m.enter(ctx, "Restart"); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	b, ok := m.containers[id]
+	if !ok {
+		return notFound("No such container: %s", id)
+	}
+	if b.seen.State != runtime.Exited || b.seen.StartedAt.IsZero() || !b.seen.StartedAt.Equal(began) {
+		return nil
+	}
+	b.ended = nil
+	return m.run(b)
+}
+
+// run starts a container that does not run.
+func (m *Memory) run(b *box) error {
 	if err := m.prepare(b); err != nil {
 		m.releasePorts(b)
 		b.seen.State, b.seen.Error = runtime.Exited, err.Error()
@@ -154,6 +180,7 @@ func (m *Memory) Start(ctx context.Context, id string) error {
 		return err
 	}
 	b.seen.State, b.seen.StartedAt = runtime.Running, time.Now().UTC()
+	b.seen.FinishedAt, b.seen.ExitCode, b.seen.OOMKilled, b.seen.Error, b.seen.Health = time.Time{}, 0, false, "", ""
 	m.notify(b)
 	if b.program.ExitsAtOnce {
 		m.end(b, b.program.ExitCode)
@@ -185,10 +212,13 @@ func (m *Memory) prepare(b *box) error {
 			return refuse("Cannot link to a non running container: /%s AS /%s/%s", name, b.spec.Name, alias)
 		}
 	}
+	if err := sysctlRefusal(b.spec); err != nil {
+		return err
+	}
 	if b.program.StartError != "" {
 		return refuse("%s", b.program.StartError)
 	}
-	if !hasAddress(b.spec.NetworkMode) {
+	if b.spec.NetworkDisabled || !hasAddress(b.spec.NetworkMode) {
 		return nil
 	}
 	b.seen.IPAddress = m.allocateAddress()

@@ -176,7 +176,7 @@ func TestMemory_PullGivesPublishedImagesToWhoMayHaveThem(t *testing.T) {
 		"with another key":  {"closed:1", &runtime.Auth{Username: "ali"}, false},
 		"never heard of it": {"other:1", nil, false},
 	} {
-		err := m.Pull(t.Context(), test.ref, test.auth)
+		err := m.Pull(t.Context(), test.ref, test.auth, nil)
 		if (err == nil) != test.ok {
 			t.Errorf("%s: Pull() = %v, want success: %v", name, err, test.ok)
 		}

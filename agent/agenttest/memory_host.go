@@ -109,6 +109,19 @@ func (m *Memory) allocatePorts(b *box) error {
 			Protocol:      mapping.Protocol,
 		})
 	}
+	for _, r := range b.spec.PortRanges {
+		n := r.To - r.From + 1
+		first, ok := m.freePorts(r.Protocol, n)
+		if !ok {
+			return portRefusal(b, "there are not as many consecutive ports free")
+		}
+		for i := range n {
+			port := hostPort{r.Protocol, first + i}
+			m.ports[port] = b
+			b.held = append(b.held, port)
+			bindings = append(bindings, runtime.PortBinding{BindIP: "0.0.0.0", ContainerPort: r.From + i, HostPort: first + i, Protocol: r.Protocol})
+		}
+	}
 	slices.SortFunc(bindings, func(x, y runtime.PortBinding) int {
 		return cmp.Or(
 			cmp.Compare(x.ContainerPort, y.ContainerPort),
@@ -137,6 +150,20 @@ func (m *Memory) freePort(protocol string) (uint16, bool) {
 			return next, true
 		}
 		next++
+	}
+	return 0, false
+}
+
+// freePorts finds consecutive ones.
+func (m *Memory) freePorts(protocol string, n uint16) (first uint16, ok bool) {
+	free := uint16(0)
+	for port := uint16(firstDynamicPort); port <= lastDynamicPort; port++ {
+		if free++; m.ports[hostPort{protocol, port}] != nil {
+			free = 0
+		}
+		if free == n {
+			return port - n + 1, true
+		}
 	}
 	return 0, false
 }

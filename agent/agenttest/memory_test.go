@@ -19,6 +19,10 @@ func newFixture(*testing.T) Fixture {
 	m.AddImage(images.Exit0, Program{ExitsAtOnce: true})
 	m.AddImage(images.Exit3, Program{ExitsAtOnce: true, ExitCode: 3})
 	m.AddImage(images.NoCommand, Program{StartError: "exec: no such file"})
+	images.Spare = func(testing.TB) string {
+		m.AddImage("test/spare:1", Program{})
+		return "test/spare:1"
+	}
 	return Fixture{
 		Runtime: m,
 		Images:  images,

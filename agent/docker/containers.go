@@ -26,6 +26,9 @@ func (r *Runtime) Create(ctx context.Context, spec runtime.Spec) (string, error)
 	}
 	defer done()
 
+	if spec, err = r.placeRanges(spec); err != nil {
+		return "", err
+	}
 	engine := r.client()
 	// Whatever has the name may go away between the refusal and the look at
 	// it; that leaves room for one more try.
@@ -100,8 +103,34 @@ func (r *Runtime) Start(ctx context.Context, id string) error {
 			return nil
 		}
 	}
+	return r.run(ctx, doing, id)
+}
+
+// Restart starts a container once more whose run that began at the given time
+// has ended. What has become of that run is asked of Docker first, in turn with
+// other starts of this Runtime.
+func (r *Runtime) Restart(ctx context.Context, id string, began time.Time) error {
+	doing := "restart container " + id
+	done, err := r.starting.take(ctx, id)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	defer done()
+
+	now, err := r.Inspect(ctx, id)
+	if err != nil {
+		return err
+	}
+	if now.State != runtime.Exited || now.StartedAt.IsZero() || !now.StartedAt.Equal(began) {
+		return nil
+	}
+	return r.run(ctx, doing, id)
+}
+
+// run has Docker start a container that is known not to run.
+func (r *Runtime) run(ctx context.Context, doing, id string) error {
 	engine := r.client()
-	err = r.fail(ctx, engine, doing, engine.ContainerStart(ctx, id, container.StartOptions{}))
+	err := r.fail(ctx, engine, doing, engine.ContainerStart(ctx, id, container.StartOptions{}))
 	var refused *refusal
 	if errors.As(err, &refused) && refused.text != "No such container: "+id {
 		// Something else is missing, like a network: the container is there.

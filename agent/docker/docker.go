@@ -36,6 +36,7 @@ type Runtime struct {
 	// fresh has the ids that this process created and has not tried to start:
 	// they need no look before a start.
 	fresh    sync.Map
+	ports    dynamicPorts
 	creating turns // by container name
 	starting turns // by container id
 }

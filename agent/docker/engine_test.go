@@ -178,7 +178,7 @@ func wantAllUnavailable(t *testing.T, rt *Runtime, id string) {
 		"EnsureNetwork": rt.EnsureNetwork(ctx, runtime.Network{Name: "x"}),
 		"Import":        rt.Import(ctx, "x:1", nil, []string{"/x"}),
 		"Info":          errInfo, "Image": errImage, "Create": errCreate, "Inspect": errInspect, "List": errList,
-		"Pull":         rt.Pull(ctx, "x", nil),
+		"Pull":         rt.Pull(ctx, "x", nil, nil),
 		"Start":        rt.Start(ctx, id),
 		"Stop":         rt.Stop(ctx, id, time.Second),
 		"Remove":       rt.Remove(ctx, id),

@@ -165,7 +165,7 @@ func TestPullResult_FindsTheErrorInTheProgress(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := ""
-			if err := pullResult(strings.NewReader(test.progress)); err != nil {
+			if err := pullResult(strings.NewReader(test.progress), nil); err != nil {
 				got = err.Error()
 			}
 			if got != test.want {

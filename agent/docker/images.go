@@ -27,9 +27,11 @@ func (r *Runtime) Image(ctx context.Context, ref string) (runtime.Image, error) 
 }
 
 // manifestDigest picks the digest under which the repository of ref has the
-// image: one image may have been pulled from several. An image that is asked
-// for by its id has no repository, and then any will do.
+// image: one image may have been pulled from several. By another's digest ref's
+// repository may not have it. An image that is asked for by its id has no
+// repository, and then any will do.
 func manifestDigest(ref string, repoDigests []string) string {
+	byID := strings.HasPrefix(ref, "sha256:")
 	wanted, err := reference.ParseNormalizedNamed(ref)
 	fallback := ""
 	for _, entry := range repoDigests {
@@ -41,7 +43,7 @@ func manifestDigest(ref string, repoDigests []string) string {
 		if err == nil && errHave == nil && have.Name() == wanted.Name() {
 			return digest
 		}
-		if fallback == "" {
+		if fallback == "" && byID {
 			fallback = digest
 		}
 	}
@@ -49,22 +51,22 @@ func manifestDigest(ref string, repoDigests []string) string {
 }
 
 // Pull fetches an image from its registry and returns when the engine has it.
-func (r *Runtime) Pull(ctx context.Context, ref string, auth *runtime.Auth) error {
+func (r *Runtime) Pull(ctx context.Context, ref string, auth *runtime.Auth, progress func(runtime.PullProgress)) error {
 	credentials, err := registryAuth(ref, auth)
 	if err != nil {
 		return err
 	}
 	engine := r.client()
 	doing := "pull image " + ref
-	progress, err := engine.ImagePull(ctx, ref, image.PullOptions{RegistryAuth: credentials})
+	messages, err := engine.ImagePull(ctx, ref, image.PullOptions{RegistryAuth: credentials})
 	if err != nil {
 		return r.fail(ctx, engine, doing, err)
 	}
 	defer func() {
 		// Read to its end or broken: closing has nothing left to tell.
-		_ = progress.Close()
+		_ = messages.Close()
 	}()
-	return r.fail(ctx, engine, doing, pullResult(progress))
+	return r.fail(ctx, engine, doing, pullResult(messages, progress))
 }
 
 // Import makes an image of one layer that runs entryPoint.
@@ -84,7 +86,7 @@ func (r *Runtime) Import(ctx context.Context, ref string, layer []byte, entryPoi
 		// Read to its end or broken: closing has nothing left to tell.
 		_ = progress.Close()
 	}()
-	return r.fail(ctx, engine, doing, pullResult(progress))
+	return r.fail(ctx, engine, doing, pullResult(progress, nil))
 }
 
 // registryAuth encodes credentials as the engine takes them.
@@ -110,10 +112,16 @@ func registryAuth(ref string, auth *runtime.Auth) (string, error) {
 // pullResult reads the progress of a pull to its end. The engine answers 200
 // as soon as there is progress to show: a pull that fails after that says so
 // only in here.
-func pullResult(progress io.Reader) error {
-	decoder := json.NewDecoder(progress)
+func pullResult(messages io.Reader, progress func(runtime.PullProgress)) error {
+	decoder := json.NewDecoder(messages)
 	for {
 		var message struct {
+			ID       string `json:"id"`
+			Status   string `json:"status"`
+			Progress struct {
+				Current int64 `json:"current"`
+				Total   int64 `json:"total"`
+			} `json:"progressDetail"`
 			Error       string `json:"error"`
 			ErrorDetail struct {
 				Message string `json:"message"`
@@ -129,6 +137,10 @@ func pullResult(progress io.Reader) error {
 			return errors.New(message.ErrorDetail.Message)
 		case message.Error != "":
 			return errors.New(message.Error)
+		case progress != nil:
+			progress(runtime.PullProgress{
+				Layer: message.ID, Status: message.Status, Current: message.Progress.Current, Total: message.Progress.Total,
+			})
 		}
 	}
 }

@@ -27,6 +27,7 @@ func (r *Runtime) Info(ctx context.Context) (runtime.Info, error) {
 		CgroupDriver:  info.CgroupDriver,
 		LogDrivers:    slices.Clone(info.Plugins.Log),
 		VolumeDrivers: slices.Clone(info.Plugins.Volume),
+		DataRoot:      localPath(engine.DaemonHost(), info.DockerRootDir),
 		SecurityOpts:  securityNames(info.SecurityOptions),
 	}, nil
 }
@@ -58,4 +59,13 @@ func securityNames(options []string) []string {
 		}
 	}
 	return names
+}
+
+// localPath returns a folder of the engine if it is one of this machine, too: a
+// socket in the file system is that of a neighbour.
+func localPath(host, path string) string {
+	if !strings.HasPrefix(host, "unix://") {
+		return ""
+	}
+	return path
 }

@@ -61,7 +61,8 @@ func TestManifestDigest_IsThatOfTheRepositoryAskedFor(t *testing.T) {
 		"127.0.0.1:5000/web:2":  a,
 		"web":                   b,
 		"docker.io/library/web": b,
-		a:                       a, // by id: any
+		a:                       a,  // by id: any
+		"alias:1":               "", // a tag given here: no registry has it by that digest
 	} {
 		if got := manifestDigest(ref, digests); got != want {
 			t.Errorf("manifestDigest(%q) = %q, want %q", ref, got, want)

@@ -69,7 +69,7 @@ func push(t *testing.T, rt *Runtime, local, ref string) {
 	if err != nil {
 		t.Fatalf("push %s: %v", ref, err)
 	}
-	if err := errors.Join(pullResult(progress), progress.Close()); err != nil {
+	if err := errors.Join(pullResult(progress, nil), progress.Close()); err != nil {
 		t.Fatalf("push %s: %v", ref, err)
 	}
 }
@@ -104,7 +104,7 @@ func TestPull_FromAPrivateRegistry(t *testing.T) {
 		"malformed with secret": {"Team/Serve", right, "invalid reference format"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := rt.Pull(t.Context(), test.ref, test.auth)
+			err := rt.Pull(t.Context(), test.ref, test.auth, nil)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("Pull() = %v, want %q", err, test.want)
 			}
@@ -114,14 +114,14 @@ func TestPull_FromAPrivateRegistry(t *testing.T) {
 		})
 	}
 
-	if err := rt.Pull(t.Context(), ref, right); err != nil {
+	if err := rt.Pull(t.Context(), ref, right, nil); err != nil {
 		t.Fatalf("Pull() = %v", err)
 	}
 	defer removeImage(t, rt, ref)
 	if found, err := rt.Image(t.Context(), ref); err != nil || !strings.HasPrefix(found.Digest, "sha256:") {
 		t.Errorf("Image() = %+v, %v; want a digest", found, err)
 	}
-	if err := rt.Pull(t.Context(), ref, right); err != nil {
+	if err := rt.Pull(t.Context(), ref, right, nil); err != nil {
 		t.Errorf("Pull() of what is there = %v", err)
 	}
 }
@@ -134,7 +134,7 @@ func TestPull_ErrorAfterItBeganIsAnError(t *testing.T) {
 	ref := address + "/team/damaged:1"
 	pushUnique(t, rt, ref)
 	damageLayers(t, files)
-	err := rt.Pull(t.Context(), ref, &runtime.Auth{Username: registryUser, Password: registryPassword})
+	err := rt.Pull(t.Context(), ref, &runtime.Auth{Username: registryUser, Password: registryPassword}, nil)
 	if err == nil || !strings.Contains(err.Error(), "verification failed") || errors.Is(err, runtime.ErrUnavailable) {
 		t.Errorf("Pull() of a damaged image = %v, want that it could not be verified", err)
 	}
@@ -163,7 +163,7 @@ func pushUnique(t *testing.T, rt *Runtime, ref string) {
 	if err != nil {
 		t.Fatalf("import %s: %v", local, err)
 	}
-	if err := errors.Join(pullResult(progress), progress.Close()); err != nil {
+	if err := errors.Join(pullResult(progress, nil), progress.Close()); err != nil {
 		t.Fatalf("import %s: %v", local, err)
 	}
 	defer removeImage(t, rt, local)

@@ -30,11 +30,13 @@ func containerConfig(spec runtime.Spec) *container.Config {
 		OpenStdin:    spec.OpenStdin,
 		Tty:          spec.TTY,
 		Healthcheck:  healthCheck(spec.HealthCheck),
+
+		NetworkDisabled: spec.NetworkDisabled,
 	}
 }
 
 // hostConfig is the part of a spec that is about the machine. What is not
-// set, the log driver among it, is the engine's default.
+// set is the engine's default.
 func hostConfig(spec runtime.Spec) *container.HostConfig {
 	_, published := portConfig(spec.Ports)
 	binds, mounts := mountConfig(spec.Mounts)
@@ -53,6 +55,12 @@ func hostConfig(spec runtime.Spec) *container.HostConfig {
 		SecurityOpt:    spec.SecurityOptions,
 		PidMode:        container.PidMode(spec.PIDMode),
 		IpcMode:        container.IpcMode(spec.IPCMode),
+		CapAdd:         spec.CapAdd,
+		CapDrop:        spec.CapDrop,
+		ShmSize:        spec.ShmSizeBytes,
+		Tmpfs:          spec.Tmpfs,
+		Sysctls:        spec.Sysctls,
+		LogConfig:      container.LogConfig{Type: spec.LogDriver, Config: spec.LogOptions},
 		Resources:      resources(spec),
 	}
 	if spec.Init {
@@ -75,6 +83,10 @@ func resources(spec runtime.Spec) container.Resources {
 		CPUShares:         spec.CPUShares,
 		Memory:            spec.MemoryBytes,
 		MemoryReservation: spec.MemoryReservation,
+		MemorySwap:        spec.MemorySwapBytes,
+		MemorySwappiness:  spec.Swappiness,
+		Devices:           devices(spec.Devices),
+		DeviceRequests:    gpuRequests(spec.GPUs),
 	}
 	for _, u := range spec.Ulimits {
 		limits.Ulimits = append(limits.Ulimits, &container.Ulimit{Name: u.Name, Soft: u.Soft, Hard: u.Hard})

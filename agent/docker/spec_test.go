@@ -135,6 +135,50 @@ func TestSpec_EveryFieldArrivesInDocker(t *testing.T) {
 			},
 			[]any{container.NetworkMode("bridge"), []string{"10.0.0.2"}, []string{"example.org"}, []string{"db:10.0.0.3"}},
 		},
+		"what the kernel is asked for": {
+			runtime.Spec{
+				CapAdd: []string{"SYS_PTRACE"}, CapDrop: []string{"CHOWN", "KILL"}, ShmSizeBytes: 33 << 20,
+				Tmpfs:   map[string]string{"/t": "noexec,size=5m"},
+				Sysctls: map[string]string{"net.core.somaxconn": "321"},
+				Devices: []runtime.Device{{HostPath: "/dev/null", ContainerPath: "/dev/nothing", Permissions: "rm"}},
+			},
+			func(c container.InspectResponse) any {
+				h := c.HostConfig
+				return []any{h.CapAdd, h.CapDrop, h.ShmSize, h.Tmpfs, h.Sysctls, h.Devices}
+			},
+			[]any{
+				strslice.StrSlice{"CAP_SYS_PTRACE"}, strslice.StrSlice{"CAP_CHOWN", "CAP_KILL"}, int64(33 << 20),
+				map[string]string{"/t": "noexec,size=5m"}, map[string]string{"net.core.somaxconn": "321"},
+				[]container.DeviceMapping{{PathOnHost: "/dev/null", PathInContainer: "/dev/nothing", CgroupPermissions: "rm"}},
+			},
+		},
+		"swap": {
+			runtime.Spec{MemoryBytes: 32 << 20, MemorySwapBytes: 48 << 20, Swappiness: new(int64)},
+			func(c container.InspectResponse) any {
+				return []int64{c.HostConfig.Memory, c.HostConfig.MemorySwap, *c.HostConfig.MemorySwappiness}
+			},
+			[]int64{32 << 20, 48 << 20, 0},
+		},
+		"GPUs": {
+			runtime.Spec{GPUs: []string{"GPU-1", "GPU-2"}},
+			func(c container.InspectResponse) any { return c.HostConfig.DeviceRequests },
+			[]container.DeviceRequest{{Driver: "nvidia", DeviceIDs: []string{"GPU-1", "GPU-2"}, Capabilities: [][]string{{"gpu"}}}},
+		},
+		"log driver": {
+			runtime.Spec{LogDriver: "local", LogOptions: map[string]string{"max-size": "1m"}},
+			func(c container.InspectResponse) any { return c.HostConfig.LogConfig },
+			container.LogConfig{Type: "local", Config: map[string]string{"max-size": "1m"}},
+		},
+		"log driver of the engine": {
+			runtime.Spec{},
+			func(c container.InspectResponse) any { return c.HostConfig.LogConfig.Type != "" },
+			true,
+		},
+		"no network": {
+			runtime.Spec{NetworkDisabled: true},
+			func(c container.InspectResponse) any { return c.Config.NetworkDisabled },
+			true,
+		},
 		"host network": {
 			runtime.Spec{NetworkMode: "host"},
 			func(c container.InspectResponse) any { return c.HostConfig.NetworkMode },

@@ -25,12 +25,13 @@ const (
 	Remove
 	RemoveVolumes
 	Cancel
-	Resolve // find out the values that the definition names
+	Resolve          // find out the values that the definition names
+	RestartContainer // start once more, then inspect
 )
 
 // String returns a short name, as metrics show it.
 func (o Op) String() string {
-	return [...]string{"none", "create_volumes", "pull", "create", "start", "inspect", "stop", "remove", "remove_volumes", "cancel", "resolve"}[o]
+	return [...]string{"none", "create_volumes", "pull", "create", "start", "inspect", "stop", "remove", "remove_volumes", "cancel", "resolve", "restart"}[o]
 }
 
 // NoUnit is the Unit of actions on the task's volumes and groups.
@@ -44,20 +45,42 @@ type Action struct {
 	Op    Op
 	Unit  int           // index of the container, or NoUnit
 	Grace time.Duration // of Stop
+	Began time.Time     // of RestartContainer: when the run began that has ended
+	Limit time.Duration // of the engine's time; 0: the default of its kind
+}
+
+// Limits bound how long the engine may take over what a task fails for if it
+// takes longer. Stop is beyond the grace, and is tried again.
+type Limits struct{ Create, Start, Stop time.Duration }
+
+// DefaultLimits are those of the ECS agent (ECS_CONTAINER_CREATE_TIMEOUT, ECS_CONTAINER_START_TIMEOUT).
+var DefaultLimits = Limits{Create: 4 * time.Minute, Start: 3 * time.Minute, Stop: 2 * time.Minute}
+
+func (l Limits) of(op Op, grace time.Duration) time.Duration {
+	switch op {
+	case Create:
+		return l.Create
+	case Start, RestartContainer:
+		return l.Start
+	case Stop:
+		if l.Stop > 0 {
+			return grace + l.Stop
+		}
+	}
+	return 0
 }
 
 // Deadline is how long the action may take, as in the ECS agent. 0: the one who
 // pulls sets it, because waiting for one's turn does not count.
 func (a Action) Deadline() time.Duration {
+	if a.Limit > 0 {
+		return a.Limit
+	}
 	switch a.Op {
-	case Create:
-		return 4 * time.Minute
-	case Start:
-		return 3 * time.Minute
+	case Create, Start, RestartContainer, Stop:
+		return DefaultLimits.of(a.Op, a.Grace)
 	case Inspect:
 		return 30 * time.Second
-	case Stop:
-		return a.Grace + 2*time.Minute
 	case CreateVolumes, Remove, RemoveVolumes:
 		return 5 * time.Minute
 	case Resolve:
@@ -75,7 +98,7 @@ type Result struct {
 	RuntimeID string             // of Create
 	Digest    string             // of Pull
 	Values    []*Values          // of Resolve, by unit
-	Container *runtime.Container // of Start, Stop and Inspect: what is true now, if it could be found out
+	Container *runtime.Container // of Start, RestartContainer, Stop and Inspect: what is true now, if it could be found out
 }
 
 // The names of failures, as ECS writes them before the engine's text.
@@ -126,6 +149,9 @@ func (s *State) Begin(a Action, now time.Time) {
 		return
 	}
 	act.Doing, act.Cancelled = a.Op, false
+	if a.Op == RestartContainer {
+		s.Containers[a.Unit].beginRestart()
+	}
 	if a.Op == Pull && s.PullStartedAt.IsZero() {
 		s.PullStartedAt = now
 	}
@@ -153,10 +179,12 @@ func (s *State) End(t Task, a Action, r Result, now time.Time) {
 		c.endPull(r, now)
 		s.notePulls(now)
 	case Create:
-		c.endCreate(r, now)
+		c.endCreate(a, r, now)
 		s.forgetValues(t)
 	case Start:
-		c.endStart(r, name, now)
+		c.endStart(a, r, name, now)
+	case RestartContainer:
+		c.endRestart(r, name, now)
 	case Inspect, Stop:
 		c.endLook(r, name, now)
 	case Remove:
@@ -213,24 +241,24 @@ func (c *Container) endPull(r Result, now time.Time) {
 	}
 }
 
-func (c *Container) endCreate(r Result, now time.Time) {
+func (c *Container) endCreate(a Action, r Result, now time.Time) {
 	switch {
 	case r.Err == nil:
 		c.Phase, c.RuntimeID, c.Attempts = max(c.Phase, Created), r.RuntimeID, 0
 	case lost(r.Err):
 		c.Uncertain = true
 		c.putOff(now, lastRetry)
-	case errors.Is(r.Err, context.DeadlineExceeded):
+	case isTimeout(r.Err):
 		c.Uncertain = true
-		c.Fault = faultText(faultCreate, Action{Op: Create}, "created", r.Err)
+		c.Fault = faultText(faultCreate, a, "created", r.Err)
 	case errors.Is(r.Err, runtime.ErrNotFound) && !c.ImageLost:
 		c.Phase, c.ImageLost = Absent, true // pull it again, once
 	default:
-		c.fail(faultText(faultCreate, Action{Op: Create}, "created", r.Err), now)
+		c.fail(faultText(faultCreate, a, "created", r.Err), now)
 	}
 }
 
-func (c *Container) endStart(r Result, name string, now time.Time) {
+func (c *Container) endStart(a Action, r Result, name string, now time.Time) {
 	switch {
 	case c.Phase == Ended:
 	case r.Err == nil && r.Container != nil:
@@ -238,13 +266,13 @@ func (c *Container) endStart(r Result, name string, now time.Time) {
 	case r.Err == nil || lost(r.Err): // it may be running; that was not to be found out
 		c.Uncertain = true
 		c.putOff(now, lastRetry)
-	case errors.Is(r.Err, context.DeadlineExceeded):
+	case isTimeout(r.Err):
 		c.Uncertain = true
-		c.Fault = faultText(faultStart, Action{Op: Start}, "started", r.Err)
+		c.Fault = faultText(faultStart, a, "started", r.Err)
 	case errors.Is(r.Err, runtime.ErrNotFound):
 		c.lose(name, now)
 	default:
-		c.fail(faultText(faultStart, Action{Op: Start}, "started", r.Err), now)
+		c.fail(faultText(faultStart, a, "started", r.Err), now)
 	}
 }
 
@@ -280,8 +308,10 @@ func lost(err error) bool {
 	return errors.Is(err, runtime.ErrUnavailable) || errors.Is(err, context.Canceled)
 }
 
+func isTimeout(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
+
 func faultText(name string, a Action, reached string, err error) string {
-	if errors.Is(err, context.DeadlineExceeded) {
+	if isTimeout(err) {
 		limit := a.Deadline()
 		if a.Op == Pull {
 			limit = PullDeadline

@@ -62,7 +62,17 @@ func (b *builder) prepareNetwork() error {
 // ports sets the network mode and what is published of the container.
 func (b *builder) ports(u *Unit, c *ecs.ContainerDefinition) error {
 	u.Spec.NetworkMode = string(cmp.Or(b.Definition.NetworkMode, ecs.NetworkModeBridge))
-	for _, p := range c.PortMappings {
+	for i := range c.PortMappings {
+		p := &c.PortMappings[i]
+		if p.ContainerPortRange != "" {
+			if b.Definition.NetworkMode == ecs.NetworkModeAwsvpc {
+				continue // the ports are the task's own
+			}
+			if err := u.publishRange(p); err != nil {
+				return err
+			}
+			continue
+		}
 		protocol := string(cmp.Or(p.Protocol, ecs.TransportProtocolTcp))
 		container, host := value(p.ContainerPort), value(p.HostPort)
 		if !isPort(container) || !isPort(host) {

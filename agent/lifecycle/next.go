@@ -74,9 +74,13 @@ func (n *next) act(op Op, unit int) {
 		return
 	}
 	action := Action{Op: op, Unit: unit}
-	if op == Stop {
+	switch op {
+	case Stop:
 		action.Grace = n.Units[unit].StopTimeout
+	case RestartContainer:
+		action.Began = n.Containers[unit].StartedAt
 	}
+	action.Limit = n.Limits.of(op, action.Grace)
 	n.plan.Actions = append(n.plan.Actions, action)
 }
 
@@ -108,6 +112,8 @@ func (n *next) forward() {
 			n.act(Start, i)
 		case c.Phase == Started && c.Fault != "":
 			n.act(Stop, i)
+		case n.restarts(n.Task, i):
+			n.act(RestartContainer, i)
 		}
 	}
 }
@@ -151,9 +157,13 @@ func (n *next) dependency(d Dependency) standing {
 		return stuck
 	}
 	met := false
-	switch d.Condition {
-	case ecs.ContainerConditionSTART:
+	switch {
+	case d.Condition == ecs.ContainerConditionSTART:
 		return pick(c.ran(), startable, waiting)
+	case n.restarts(n.Task, d.Unit):
+		return waiting
+	}
+	switch d.Condition {
 	case ecs.ContainerConditionHEALTHY:
 		met = c.Phase == Started && c.Health == "healthy"
 	case ecs.ContainerConditionCOMPLETE:
@@ -210,7 +220,7 @@ func (n *next) verdict() Verdict {
 	first := -1
 	for i := range n.Containers {
 		c := &n.Containers[i]
-		over := c.Phase == Ended || c.Fault != ""
+		over := c.Phase == Ended && !n.restarts(n.Task, i) || c.Fault != ""
 		if over && n.Units[i].Essential && (first < 0 || c.FinishedAt.Before(n.Containers[first].FinishedAt)) {
 			first = i
 		}
@@ -250,7 +260,7 @@ func (n *next) essentialEnd(unit int) Verdict {
 
 func (n *next) allEnded() bool {
 	for i := range n.Containers {
-		if !n.Units[i].Internal && n.Containers[i].Phase != Ended {
+		if !n.Units[i].Internal && (n.Containers[i].Phase != Ended || n.restarts(n.Task, i)) {
 			return false
 		}
 	}

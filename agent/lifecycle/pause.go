@@ -43,6 +43,7 @@ func (b *builder) pause() (Unit, bool) {
 			c := &b.Definition.ContainerDefinitions[i]
 			spec.DNSServers = union(spec.DNSServers, c.DnsServers)
 			spec.DNSSearch = union(spec.DNSSearch, c.DnsSearchDomains)
+			spec.Sysctls = merged(spec.Sysctls, networkSysctls(c.SystemControls))
 		}
 	}
 	if b.sharesIPC() {
@@ -80,6 +81,7 @@ func (b *builder) join(u *Unit, groups []Group) {
 		// The engine takes none of these for a container in another one's network.
 		u.Spec.NetworkMode, u.Spec.Hostname = shared, ""
 		u.Spec.DNSServers, u.Spec.DNSSearch = nil, nil
+		maps.DeleteFunc(u.Spec.Sysctls, func(name, _ string) bool { return ofNetwork(name) }) // the pause container's
 	}
 	switch b.Definition.PidMode {
 	case ecs.PidModeHost:
@@ -100,6 +102,14 @@ func (b *builder) join(u *Unit, groups []Group) {
 // pauseUnit is the index of the pause container, or -1.
 func (t Task) pauseUnit() int {
 	return slices.IndexFunc(t.Units, func(u Unit) bool { return u.Internal })
+}
+
+func merged(into, more map[string]string) map[string]string {
+	if into == nil {
+		return more
+	}
+	maps.Copy(into, more)
+	return into
 }
 
 func union(list, more []string) []string {

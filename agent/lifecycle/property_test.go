@@ -31,6 +31,7 @@ type world struct {
 	flying  []lifecycle.Action
 	starts  map[string]int // by unit
 	excused map[string]bool
+	over    map[string]bool // containers that this agent has reported as STOPPED
 	told    lifecycle.Status
 	done    bool
 	calm    bool // the engine does as it is told
@@ -63,6 +64,10 @@ func drawDefinition(t *rapid.T) *ecs.TaskDefinition {
 		if rapid.Bool().Draw(t, "secret") {
 			c.Secrets = []ecs.Secret{{Name: "S", ValueFrom: "s"}}
 		}
+		if rapid.IntRange(0, 2).Draw(t, "restarts") == 0 {
+			yes, period := true, int32(60)
+			c.RestartPolicy = &ecs.ContainerRestartPolicy{Enabled: &yes, IgnoredExitCodes: []int32{0}, RestartAttemptPeriod: &period}
+		}
 		if rapid.Bool().Draw(t, "start timeout") {
 			limit := int32(30)
 			c.StartTimeout = &limit
@@ -92,7 +97,7 @@ func (w *world) restart() {
 			w.perform(a)
 		}
 	}
-	w.flying = nil
+	w.flying, w.over = nil, map[string]bool{}
 	task, err := lifecycle.Compile(w.input)
 	if err != nil {
 		w.t.Fatalf("Compile: %v", err)
@@ -125,6 +130,7 @@ func (w *world) step() {
 	}
 	w.state.Commit(plan)
 	w.told = plan.Status
+	w.checkReport()
 	w.done = plan.Done
 	for _, a := range plan.Actions {
 		w.checkAction(a)
@@ -135,6 +141,21 @@ func (w *world) step() {
 	}
 	if again := lifecycle.Next(w.task, w.state, w.now); len(again.Actions) > 0 {
 		w.t.Fatalf("the same state plans more: %v", again.Actions)
+	}
+}
+
+// checkReport checks that what is said of a container is final once it has stopped:
+// a container that is restarted goes on running to everybody else.
+func (w *world) checkReport() {
+	for i, c := range lifecycle.Report(w.task, w.state).Containers {
+		name := w.task.Units[i].Name
+		if w.over[name] && c.Status != "STOPPED" {
+			w.t.Fatalf("%s was reported as STOPPED and is %s", name, c.Status)
+		}
+		if c.ExitCode != nil && c.Status != "STOPPED" {
+			w.t.Fatalf("%s is %s and has the exit code %d", name, c.Status, *c.ExitCode)
+		}
+		w.over[name] = c.Status == "STOPPED"
 	}
 }
 
@@ -150,7 +171,7 @@ func (w *world) checkAction(a lifecycle.Action) {
 	ending := w.task.Stop || w.state.Verdict != lifecycle.Verdict{} || w.state.Status >= lifecycle.Stopping
 	c := w.state.Containers[a.Unit]
 	switch a.Op {
-	case lifecycle.Pull, lifecycle.Create, lifecycle.Start:
+	case lifecycle.Pull, lifecycle.Create, lifecycle.Start, lifecycle.RestartContainer:
 		if ending {
 			w.t.Fatalf("%v of a task that ends", a.Op)
 		}
@@ -188,6 +209,12 @@ func (w *world) checkStart(unit int, c lifecycle.Container) {
 		}
 		if d.Condition == ecs.ContainerConditionSUCCESS && (on.ExitCode == nil || *on.ExitCode != 0) {
 			w.t.Fatalf("%d is started before %d succeeded", unit, d.Unit)
+		}
+		if d.Condition == ecs.ContainerConditionCOMPLETE && on.ExitCode == nil {
+			w.t.Fatalf("%d is started before %d has ended", unit, d.Unit)
+		}
+		if d.Condition == ecs.ContainerConditionHEALTHY && (on.Health != "healthy" || on.Phase != lifecycle.Started) {
+			w.t.Fatalf("%d is started while %d is %q", unit, d.Unit, on.Health)
 		}
 	}
 }
@@ -239,6 +266,13 @@ func (w *world) perform(a lifecycle.Action) lifecycle.Result {
 				w.t.Fatalf("%s was started twice", name)
 			}
 		}
+	case lifecycle.RestartContainer:
+		if c == nil {
+			return missing
+		}
+		if c.State == runtime.Exited && c.StartedAt.Equal(a.Began) {
+			w.restartContainer(a.Unit, c)
+		}
 	case lifecycle.Stop:
 		if c != nil && c.State == runtime.Running {
 			w.exit(c, 143)
@@ -254,6 +288,15 @@ func (w *world) perform(a lifecycle.Action) lifecycle.Result {
 	}
 	seen := *c
 	return lifecycle.Result{Container: &seen}
+}
+
+// restartContainer starts a container once more, if that is right.
+func (w *world) restartContainer(unit int, c *runtime.Container) {
+	policy := w.input.Definition.ContainerDefinitions[unit].RestartPolicy
+	if ran := c.FinishedAt.Sub(c.StartedAt); policy == nil || c.ExitCode == 0 || ran < time.Minute {
+		w.t.Fatalf("%s is restarted after %v and exit code %d", c.Labels[lifecycle.LabelContainer], ran, c.ExitCode)
+	}
+	c.State, c.StartedAt, c.FinishedAt, c.ExitCode, c.Health = runtime.Running, w.now, time.Time{}, 0, ""
 }
 
 func (w *world) exit(c *runtime.Container, code int) {
@@ -346,11 +389,18 @@ func TestNext_AnyInterleavingKeepsTheRulesAndStopAlwaysEnds(t *testing.T) {
 			"finish2": w.finish, // more often than the rest
 			"finish3": w.finish,
 			"advance": func(t *rapid.T) {
-				w.advance(time.Duration(rapid.IntRange(1, 40).Draw(t, "seconds")) * time.Second)
+				w.advance(time.Duration(rapid.IntRange(1, 90).Draw(t, "seconds")) * time.Second)
 			},
 			"exit": func(t *rapid.T) {
 				if c := w.running(t); c != nil {
 					w.exit(c, rapid.SampledFrom([]int{0, 1}).Draw(t, "code"))
+					w.event(c)
+				}
+			},
+			"killed for memory": func(t *rapid.T) {
+				if c := w.running(t); c != nil {
+					c.OOMKilled = true
+					w.exit(c, 137)
 					w.event(c)
 				}
 			},
@@ -366,6 +416,16 @@ func TestNext_AnyInterleavingKeepsTheRulesAndStopAlwaysEnds(t *testing.T) {
 					// A new agent cannot know of it unless the task was known to run.
 					w.excused[c.Labels[lifecycle.LabelContainer]] = w.told < lifecycle.Running
 					w.event(c)
+				}
+			},
+			// The daemon names it last of all things that it makes, and nobody tells of it.
+			"removed before it ran": func(t *rapid.T) {
+				for _, id := range slices.Sorted(maps.Keys(w.engine)) {
+					if c := w.engine[id]; c.State == runtime.Created && rapid.Bool().Draw(t, "this one") {
+						delete(w.engine, id)
+						w.event(c)
+						return
+					}
 				}
 			},
 			"stop": func(t *rapid.T) {
@@ -398,6 +458,7 @@ func TestNext_AnyInterleavingKeepsTheRulesAndStopAlwaysEnds(t *testing.T) {
 				t.Fatalf("%s still runs", c.Labels[lifecycle.LabelContainer])
 			}
 		}
+		w.checkEnds()
 		w.task.Released = true
 		w.now = w.now.Add(2 * time.Hour)
 		w.settle(t)

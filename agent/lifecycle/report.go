@@ -28,26 +28,43 @@ func Report(t Task, s State) *agentv1.TaskState {
 		if t.Units[i].Internal {
 			continue
 		}
-		r.Containers = append(r.Containers, containerReport(&t.Units[i], &s.Containers[i], s.Status))
+		r.Containers = append(r.Containers, containerReport(&t.Units[i], &s.Containers[i], s.Status, s.restarts(t, i)))
 	}
 	return r
 }
 
-func containerReport(u *Unit, c *Container, task Status) *agentv1.ContainerState {
+// Minor tells whether a report says only how far a task has come that has not
+// started anything: when its images were pulled, which containers were made. An
+// agent that crashes before it has told that finds it on the engine again.
+func Minor(r *agentv1.TaskState) bool {
+	if r.Status != Pending.String() || r.StopCode != "" || r.Reason != "" {
+		return false
+	}
+	for _, c := range r.Containers {
+		if c.Status != Pending.String() || c.Reason != "" {
+			return false
+		}
+	}
+	return true
+}
+
+func containerReport(u *Unit, c *Container, task Status, restarts bool) *agentv1.ContainerState {
 	r := &agentv1.ContainerState{
 		Name:            u.Name,
 		RuntimeId:       c.RuntimeID,
 		Status:          Pending.String(),
-		ExitCode:        c.ExitCode,
-		Reason:          c.Reason,
 		ImageDigest:     c.ImageDigest,
 		HealthStatus:    string(containerHealth(u, c)),
 		NetworkBindings: bindings(u, c),
 	}
+	ended := c.Phase == Ended && !restarts
+	if ended { // a container that runs again has left nothing to tell
+		r.ExitCode, r.Reason = c.ExitCode, c.Reason
+	}
 	switch {
-	case c.Phase == Ended || task == Stopped:
+	case ended || task == Stopped:
 		r.Status = Stopped.String()
-	case c.Phase == Started:
+	case c.Phase == Started || restarts:
 		r.Status = Running.String()
 	}
 	return r
@@ -60,11 +77,15 @@ func bindings(u *Unit, c *Container) []*agentv1.NetworkBinding {
 	if len(u.HostPorts) > 0 {
 		return u.HostPorts
 	}
-	var all []*agentv1.NetworkBinding
+	var all, ranges []*agentv1.NetworkBinding
 	for _, p := range c.Ports {
+		if u.inRange(p) {
+			ranges = joinRange(ranges, p)
+			continue
+		}
 		all = append(all, binding(p))
 	}
-	return all
+	return append(all, ranges...)
 }
 
 func binding(p runtime.PortBinding) *agentv1.NetworkBinding {
@@ -131,7 +152,7 @@ func executionStoppedAt(t Task, s State) time.Time {
 	var first time.Time
 	for i := range t.Units {
 		c := &s.Containers[i]
-		if !t.Units[i].Essential || t.Units[i].Internal || c.Phase != Ended || !c.ran() {
+		if !t.Units[i].Essential || t.Units[i].Internal || c.Phase != Ended || !c.ran() || s.restarts(t, i) {
 			continue
 		}
 		if first.IsZero() || c.FinishedAt.Before(first) {

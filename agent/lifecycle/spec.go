@@ -71,6 +71,7 @@ func (b *builder) unit(c *ecs.ContainerDefinition) (Unit, error) {
 		Essential:     c.Essential == nil || *c.Essential,
 		StopTimeout:   b.StopTimeout,
 		HealthChecked: c.HealthCheck != nil,
+		Restart:       restartPolicy(c.RestartPolicy),
 		Spec:          b.plainSpec(c),
 	}
 	if c.StopTimeout != nil {
@@ -83,6 +84,8 @@ func (b *builder) unit(c *ecs.ContainerDefinition) (Unit, error) {
 	b.resources(&u.Spec, c, override)
 	process(&u.Spec, c, override)
 	u.names(c, override)
+	b.assigned(&u.Spec, c)
+	b.log(&u.Spec, c)
 	for _, step := range []func(*Unit, *ecs.ContainerDefinition) error{b.mounts, b.ports, b.order} {
 		if err := step(&u, c); err != nil {
 			return Unit{}, err
@@ -135,7 +138,6 @@ func (b *builder) plainSpec(c *ecs.ContainerDefinition) runtime.Spec {
 		Privileged:      is(c.Privileged),
 		ReadonlyRootFS:  is(c.ReadonlyRootFilesystem),
 		SecurityOptions: c.DockerSecurityOptions,
-		Init:            c.LinuxParameters != nil && is(c.LinuxParameters.InitProcessEnabled),
 		OpenStdin:       is(c.Interactive),
 		TTY:             is(c.PseudoTerminal),
 		HealthCheck:     healthCheck(c.HealthCheck),
@@ -148,6 +150,9 @@ func (b *builder) plainSpec(c *ecs.ContainerDefinition) runtime.Spec {
 	for _, h := range c.ExtraHosts {
 		s.ExtraHosts = append(s.ExtraHosts, h.Hostname+":"+h.IpAddress)
 	}
+	linux(&s, c.LinuxParameters)
+	s.NetworkDisabled = is(c.DisableNetworking)
+	s.Sysctls = sysctls(c.SystemControls)
 	for _, u := range c.Ulimits {
 		s.Ulimits = append(s.Ulimits, runtime.Ulimit{Name: string(u.Name), Soft: int64(u.SoftLimit), Hard: int64(u.HardLimit)})
 	}
@@ -180,6 +185,7 @@ func (b *builder) resources(s *runtime.Spec, c *ecs.ContainerDefinition, o *ecs.
 	s.CPUShares = max(cpu, minCPUShares)
 	s.MemoryBytes = memory * mebibyte
 	s.MemoryReservation = reservation * mebibyte
+	swap(s, c.LinuxParameters)
 }
 
 // process sets what is run: the command and environment, overridden.

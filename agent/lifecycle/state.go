@@ -36,7 +36,8 @@ func ParseStatus(name string) (Status, error) {
 	return Pending, fmt.Errorf("unknown task status %q", name)
 }
 
-// Phase is how far one container has come. It only moves forward.
+// Phase is how far one container has come. It only moves forward, but for a
+// container with a restart policy: from Ended back to Started.
 type Phase int
 
 // The phases of a container.
@@ -72,6 +73,9 @@ type Container struct {
 	// turns out to be running is stopped.
 	Fault string
 	Cause Cause
+	Final bool // it is not restarted any more, whatever its policy says
+
+	Restarts int // by its policy, in the life of this agent
 
 	ImageDigest string
 	ImageLost   bool // the image went away between being looked up and being used; it happened once already
@@ -144,9 +148,15 @@ func NewFault(known Status, reason string) State { return State{Status: known, F
 // does not mention are left as they are. Old news is harmless.
 func (s *State) Observe(t Task, found []runtime.Container, now time.Time) {
 	for _, rc := range found {
-		if i := t.find(rc); i >= 0 {
-			s.Containers[i].observe(rc, now)
+		i := t.find(rc)
+		if i < 0 || s.Containers[i].Doing == RestartContainer {
+			continue // which is about to know better
 		}
+		if c := &s.Containers[i]; c.Phase == Started && c.otherRun(rc) {
+			c.Uncertain = true // of what it says and what is known, either may be the older
+			continue
+		}
+		s.Containers[i].observe(rc, now)
 	}
 }
 
@@ -218,13 +228,20 @@ func (c *Container) observe(rc runtime.Container, now time.Time) {
 		c.Phase = Started
 		c.StartedAt, c.Health, c.Ports = rc.StartedAt, rc.Health, rc.Ports
 		c.Address, c.MAC = rc.IPAddress, rc.MACAddress
+		c.ExitCode, c.FinishedAt, c.Reason = nil, time.Time{}, "" // of a run before
 	case runtime.Exited:
 		c.exit(rc, now)
 	}
 }
 
+// otherRun tells whether the engine speaks of another run of the container than
+// the one that is known.
+func (c *Container) otherRun(rc runtime.Container) bool {
+	return c.RuntimeID == rc.ID && !c.StartedAt.IsZero() && !rc.StartedAt.Equal(c.StartedAt)
+}
+
 func (c *Container) exit(rc runtime.Container, now time.Time) {
-	if rc.Error != "" {
+	if rc.Error != "" && rc.StartedAt.IsZero() {
 		if c.Fault == "" {
 			c.Fault = faultStart + ": " + rc.Error
 		}
@@ -233,13 +250,16 @@ func (c *Container) exit(rc runtime.Container, now time.Time) {
 	}
 	c.Phase = Ended
 	code := int32(rc.ExitCode)
-	c.ExitCode = &code
+	c.ExitCode, c.Reason = &code, ""
 	c.StartedAt, c.FinishedAt, c.Health = rc.StartedAt, rc.FinishedAt, rc.Health
 	if len(rc.Ports) > 0 { // an ended container has given them back; keep what it had
 		c.Ports = rc.Ports
 	}
 	if c.FinishedAt.IsZero() {
 		c.FinishedAt = now
+	}
+	if rc.Error != "" { // it ran, and could not be started once more
+		c.Final, c.Reason = true, faultStart+": "+rc.Error
 	}
 	// Where the task has a limit, the kernel tells all of its containers of it. One
 	// that ended well was not killed.

@@ -27,8 +27,18 @@ type Input struct {
 	Subnets    []string          // of a task in awsvpc mode; it goes into the first that Host offers
 	Host       Host
 
+	Assigned map[string]Assigned // by container name
+	// LogDrivers are those of the engine: what awslogs becomes depends on them.
+	LogDrivers []string
+
 	StopTimeout time.Duration // of containers that do not say; 0: DefaultStopTimeout
 	CleanupWait time.Duration // how long the containers of a stopped task are kept
+}
+
+// Assigned is what the control plane has chosen for one container.
+type Assigned struct {
+	GPUs        []string // ids
+	ImageDigest string   // "sha256:…", which runs whatever the image's tag means by now; empty: that
 }
 
 // Task is what the control plane wants of one task, worked out once. The fields
@@ -41,6 +51,7 @@ type Task struct {
 	Subnet      string   // of a task in awsvpc mode, which has an interface of its own
 	Labels      map[string]string
 	CleanupWait time.Duration
+	Limits      Limits // zero: the defaults
 
 	Stop     bool // desired status STOPPED
 	Released bool // the control plane knows durably that it is STOPPED: it may be cleaned up
@@ -68,6 +79,7 @@ type Unit struct {
 	Secret           bool
 	EnvironmentFiles []string
 
+	Restart       Restart
 	HealthChecked bool // the definition has a health check
 	NeedsSetup    bool // it needs some of Task.Volumes or Task.Groups
 	// HostPorts are the bindings of a unit in the host's network, which the

@@ -33,16 +33,28 @@ type Runtime interface {
 
 	// Image looks an image up in the engine's own store. ErrNotFound if it is not there.
 	Image(ctx context.Context, ref string) (Image, error)
-	// Pull fetches an image from its registry; auth may be nil.
-	Pull(ctx context.Context, ref string, auth *Auth) error
+	// Pull fetches an image from its registry; auth and progress may be nil.
+	// progress is called in turn, not after Pull has returned, and must not block.
+	Pull(ctx context.Context, ref string, auth *Auth, progress func(PullProgress)) error
+	// ListImages returns every image in the engine's store.
+	ListImages(ctx context.Context) ([]StoredImage, error)
+	// RemoveImage takes a name from an image and deletes the image with its last
+	// one; given an id, it deletes the image with its names. What is not there is
+	// no error. An image that is used is not deleted: ErrInUse.
+	RemoveImage(ctx context.Context, nameOrID string) error
 
 	// Create makes a container and returns its id. If a container of that name
 	// exists already with the same LabelSpecHash it is the answer (the first
 	// answer may have been lost); with another one the error is ErrConflict.
 	Create(ctx context.Context, spec Spec) (id string, err error)
 	// Start starts a container that was never started. Starting one that is
-	// running or has ended does nothing: a container runs once.
+	// running or has ended does nothing: only Restart runs it again.
 	Start(ctx context.Context, id string) error
+	// Restart starts a container once more whose last run has ended. began is when
+	// that run began (Container.StartedAt): the container that has been started
+	// since, or is running, is left alone, so that an answer that was lost can be
+	// asked for again. One that was never started is left alone, too.
+	Restart(ctx context.Context, id string, began time.Time) error
 	// Stop sends the stop signal, waits up to grace, then kills. It returns when the
 	// container has ended; one that is not running or not there is no error.
 	Stop(ctx context.Context, id string, grace time.Duration) error
@@ -100,6 +112,7 @@ type Info struct {
 	CgroupDriver  string   // "cgroupfs" or "systemd"
 	LogDrivers    []string // log drivers that the engine offers
 	VolumeDrivers []string // "local" and those of plug-ins
+	DataRoot      string   // folder of the engine's store on this machine; empty: elsewhere
 	SecurityOpts  []string // "apparmor", "seccomp", "selinux", … without their options
 }
 
@@ -131,6 +144,10 @@ type Spec struct {
 	CPUShares         int64 // relative weight
 	MemoryBytes       int64 // hard limit
 	MemoryReservation int64 // bytes, soft limit
+	// MemorySwapBytes bounds memory and swap together. It is not less than
+	// MemoryBytes, which must be set, too; the same forbids to swap.
+	MemorySwapBytes int64
+	Swappiness      *int64 // 0 to 100; hosts with cgroup v2 have none, and their engine drops it
 
 	// CgroupParent is the control group that the container's own is made in: a path,
 	// or with the systemd driver the name of a slice.
@@ -141,6 +158,7 @@ type Spec struct {
 	NetworkMode string   // "bridge", "host", "none", "container:ID", or the name of a network
 	Links       []string // "container name:alias"
 	Ports       []PortMapping
+	PortRanges  []PortRange
 	DNSServers  []string
 	DNSSearch   []string
 	ExtraHosts  []string // "host:ip"
@@ -149,12 +167,21 @@ type Spec struct {
 	VolumesFrom []string // "container name[:ro]"
 	Ulimits     []Ulimit
 
+	CapAdd, CapDrop []string // kernel capabilities without CAP_; "ALL" is one
+	Devices         []Device
+	GPUs            []string          // ids, as NVIDIA's tools name them
+	ShmSizeBytes    int64             // of /dev/shm
+	Tmpfs           map[string]string // mount options by path, "size=…" among them
+	Sysctls         map[string]string // namespaced kernel parameters
+
+	LogDriver  string // one of Info.LogDrivers; empty: the engine's own
+	LogOptions map[string]string
+
+	NetworkDisabled bool // no network but loopback, whatever NetworkMode says
 	Privileged      bool
 	ReadonlyRootFS  bool
 	SecurityOptions []string
 	Init            bool
-	LogDriver       string // one of Info.LogDrivers; empty: the engine's own
-	LogOptions      map[string]string
 	OpenStdin       bool
 	TTY             bool
 	HealthCheck     *HealthCheck
@@ -165,6 +192,13 @@ type PortMapping struct {
 	ContainerPort uint16
 	HostPort      uint16 // 0: the engine chooses a free one
 	Protocol      string // "tcp" or "udp"
+}
+
+// PortRange publishes consecutive container ports on as many consecutive host
+// ports, which the runtime chooses when it creates the container.
+type PortRange struct {
+	From, To uint16 // container ports, both included
+	Protocol string // "tcp" or "udp"
 }
 
 // Mount puts a host path or a named volume into a container.
@@ -196,6 +230,13 @@ type Ulimit struct {
 	Soft, Hard int64
 }
 
+// Device is a device of the host that a container may use.
+type Device struct {
+	HostPath      string
+	ContainerPath string
+	Permissions   string // of r, w and m (mknod)
+}
+
 // HealthCheck is how the engine finds out whether a container is healthy.
 // Zero durations and retries mean the engine's default.
 type HealthCheck struct {
@@ -204,7 +245,8 @@ type HealthCheck struct {
 	Retries                        int
 }
 
-// State is where a container is in its life. It only moves forward.
+// State is where a container is in its life. It only moves forward, but for
+// Restart, which makes an Exited container Running.
 type State int
 
 // The states of a container.
@@ -227,8 +269,9 @@ type Container struct {
 	OOMKilled bool   // meaningful when Exited
 	Error     string // the engine's reason when the container could not be started
 
-	CreatedAt, StartedAt, FinishedAt time.Time // zero: not yet
-	Health                           string    // "", "starting", "healthy", "unhealthy"
+	// Zero: not yet. After a Restart, StartedAt is that of the new run.
+	CreatedAt, StartedAt, FinishedAt time.Time
+	Health                           string // "", "starting", "healthy", "unhealthy"
 	Ports                            []PortBinding
 	IPAddress                        string // on its network; "" if it has none of its own
 	MACAddress                       string // of the interface with that address

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/longshore/longshore/agent/lifecycle"
 	agentv1 "github.com/longshore/longshore/proto/agent/v1"
 	"github.com/longshore/longshore/proto/ecs"
 )
@@ -26,7 +27,8 @@ type Task struct {
 	Stop        bool              // desired status STOPPED
 	KnownStatus string            // what the control plane has been told
 	StopReason  string
-	Subnets     []string // of a task in awsvpc mode
+	Subnets     []string                      // of a task in awsvpc mode
+	Assigned    map[string]lifecycle.Assigned // by container: what the control plane chose for it
 	// Invalid is why the task cannot be run at all, in which case there may be
 	// no Definition.
 	Invalid error
@@ -75,6 +77,12 @@ func (d *decoder) task(t *agentv1.Task) Task {
 	}
 	if task.Definition == nil && task.Invalid == nil {
 		task.Invalid = fmt.Errorf("the control plane did not send task definition %s", t.Definition)
+	}
+	for _, a := range t.Assignments {
+		if task.Assigned == nil {
+			task.Assigned = map[string]lifecycle.Assigned{}
+		}
+		task.Assigned[a.Container] = lifecycle.Assigned{GPUs: a.GpuIds, ImageDigest: a.ImageDigest}
 	}
 	if len(t.Overrides) > 0 {
 		task.Overrides = &ecs.TaskOverride{}

@@ -115,6 +115,11 @@ func (s *Session) Run(ctx context.Context) error {
 }
 
 func (s *Session) log(err error, delay time.Duration) {
+	if deregistered(err) {
+		s.Logger.Error("this container instance was deregistered: its containers are left alone; to register the host anew, remove instance.json from the agent's data directory and start the agent again",
+			"cluster", s.Cluster, "instance", s.instance, "retry_in", delay)
+		return
+	}
 	if refused(err) {
 		s.Logger.Error("the control plane refuses this agent: check its certificate and its permissions",
 			"cluster", s.Cluster, "instance", s.instance, "error", err, "retry_in", delay)
@@ -137,8 +142,13 @@ func (s *Session) delay(attempt int, err error) time.Duration {
 
 func refused(err error) bool {
 	code := status.Code(err)
-	return code == codes.Unauthenticated || code == codes.PermissionDenied
+	return code == codes.Unauthenticated || code == codes.PermissionDenied || deregistered(err)
 }
+
+// deregistered tells whether the control plane wants no more of this container
+// instance. As on ECS, what runs on it goes on then, counted by nobody, and the
+// host does not come back by itself.
+func deregistered(err error) bool { return status.Code(err) == codes.FailedPrecondition }
 
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -32,11 +33,14 @@ type agentFlags struct {
 	zone         string
 	cpus, memory int
 	reservedMem  int
+	gpus         []string
 	cleanupWait  time.Duration
 	stopTimeout  time.Duration
 	pulls        string
 	maxPulls     int
 	envFiles     envFileFlags
+	limits       limitFlags
+	images       imageFlags
 
 	subnets      map[string]string
 	defaultRange string
@@ -55,11 +59,14 @@ func (f *agentFlags) add(flags *pflag.FlagSet, pulls string) {
 	flags.IntVar(&f.cpus, "cpus", 0, "processors to offer (default: all; 1024 CPU units each)")
 	flags.IntVar(&f.memory, "memory", 0, "MiB of memory to offer (default: all but the reserve)")
 	flags.IntVar(&f.reservedMem, "reserved-memory", 0, "MiB of the host's memory that tasks do not get")
+	flags.StringSliceVar(&f.gpus, "gpus", []string{gpusAuto}, "ids of the NVIDIA devices to offer, comma-separated; auto (those of the machine) or none")
 	flags.DurationVar(&f.cleanupWait, "task-cleanup-wait", 3*time.Hour, "how long the containers of a STOPPED task are kept, for their logs")
 	flags.DurationVar(&f.stopTimeout, "stop-timeout", 30*time.Second, "time between SIGTERM and SIGKILL for containers without a stopTimeout")
-	flags.StringVar(&f.pulls, "image-pull-behavior", pulls, "default (pull, else the cached image), always, once or prefer-cached")
+	flags.StringVar(&f.pulls, "image-pull", pulls, "when images are pulled: default (always; if that fails, the cached image is used), always, once or prefer-cached")
 	flags.IntVar(&f.maxPulls, "max-pulls", 3, "images pulled at a time")
 	f.envFiles.add(flags, "us-east-1")
+	f.limits.add(flags)
+	f.images.add(flags)
 	flags.StringToStringVar(&f.subnets, "subnet", nil, "NAME=DOCKER_NETWORK, a subnet that tasks in awsvpc mode can ask for; may be repeated. subnet-default is there without")
 	flags.StringVar(&f.defaultRange, "subnet-default-range", "", "address range of the network that is made for subnet-default, like 10.20.0.0/16 (default: Docker chooses)")
 	flags.BoolVar(&f.fargate, "fargate", true, "take tasks of the launch type FARGATE")
@@ -93,7 +100,7 @@ func (f *agentFlags) config(runtime *docker.Runtime, dataDir string, controlPlan
 	if err != nil {
 		return agent.Config{}, err
 	}
-	return agent.Config{
+	c := agent.Config{
 		Subnets:            f.subnets,
 		DefaultSubnetRange: f.defaultRange,
 		AnySubnet:          f.anySubnet,
@@ -118,7 +125,32 @@ func (f *agentFlags) config(runtime *docker.Runtime, dataDir string, controlPlan
 		Version:           version,
 		Logger:            log,
 		Registry:          registry,
-	}, nil
+	}
+	f.limits.apply(&c)
+	f.images.apply(&c)
+	return c, nil
+}
+
+// What --gpus takes in place of ids.
+const (
+	gpusAuto = "auto"
+	gpusNone = "none"
+)
+
+// devices are the GPUs to offer. A machine whose GPUs cannot be found out about
+// runs its other tasks all the same.
+func (f *agentFlags) devices(ctx context.Context, log *slog.Logger) []string {
+	switch {
+	case len(f.gpus) != 1 || f.gpus[0] != gpusAuto && f.gpus[0] != gpusNone:
+		return f.gpus
+	case f.gpus[0] == gpusNone:
+		return nil
+	}
+	found, err := agent.FindGPUs(ctx, "/")
+	if err != nil {
+		log.Warn("offering no GPUs", "error", err)
+	}
+	return found
 }
 
 func newAgent() *cobra.Command {
@@ -133,6 +165,7 @@ func newAgent() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
+			beSmall()
 			log, err := logs.logger()
 			if err != nil {
 				return err
@@ -147,6 +180,7 @@ func newAgent() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			cfg.GPUs = flags.devices(ctx, log)
 			files, closeFiles, err := flags.envFiles.sources()
 			if err != nil {
 				return err
@@ -177,6 +211,14 @@ func newAgent() *cobra.Command {
 	cmd.Flags().StringSliceVar(&controlPlane, "controlplane", []string{"127.0.0.1:7471"}, "agent addresses of one or more control planes, comma-separated")
 	cmd.Flags().StringVar(&opsAddr, "ops-addr", "", "address of the agent's metrics and health (default: none)")
 	return cmd
+}
+
+// beSmall has the collector run twice as often as by default: the agent has
+// processor time to spare, and the memory of its host is for tasks. GOGC overrides it.
+func beSmall() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 }
 
 // runAgent runs an agent and says when it is ready.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -136,5 +137,31 @@ func TestControlPlanes_OneTakesOverFromTheOther(t *testing.T) {
 	s.awaitStable("web")
 	if n := len(s.runningIDs()); n != 3 {
 		t.Errorf("%d containers run after scaling under the new leader, want 3", n)
+	}
+}
+
+func TestDeregisterContainerInstance_ByForceLeavesTheContainersRunning(t *testing.T) {
+	s := newSite(t)
+	s.createCluster(s.plane("plane", s.api, s.agents).AwaitReady())
+	a := s.agent("a1", s.agents, "--image-pull", "prefer-cached").AwaitReady()
+	task := s.run(s.register("web", web(s.images.Serve)), 1)[0]
+	s.awaitTask(*task.TaskArn, "RUNNING")
+	before := s.runningIDs()
+	_, err := s.ecs.DeregisterContainerInstance(t.Context(), &awsecs.DeregisterContainerInstanceInput{
+		Cluster: aws.String(s.cluster()), ContainerInstance: task.ContainerInstanceArn, Force: aws.Bool(true),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.await("the agent to be told", func() bool { return strings.Contains(a.Log(), "was deregistered") })
+	if ended := s.task(*task.TaskArn); *ended.LastStatus != "STOPPED" || ended.StopCode != "TerminationNotice" {
+		t.Errorf("the task is %s, %s", *ended.LastStatus, ended.StopCode)
+	}
+	if now := s.runningIDs(); !slices.Equal(now, before) || len(now) != 1 {
+		t.Errorf("containers %v, want them left alone: %v", now, before)
+	}
+	out, err := s.ecs.ListContainerInstances(t.Context(), &awsecs.ListContainerInstancesInput{Cluster: aws.String(s.cluster())})
+	if err != nil || len(out.ContainerInstanceArns) != 0 {
+		t.Errorf("instances %v, %v; want none", out.ContainerInstanceArns, err)
 	}
 }

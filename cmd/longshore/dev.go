@@ -68,6 +68,7 @@ ends; services keep their desired count and are filled again at the next start.`
 				return err
 			}
 			agentCfg.EnvironmentFiles = files
+			agentCfg.GPUs = agentSettings.devices(cmd.Context(), log)
 			a, err := agent.New(agentCfg)
 			if err != nil {
 				return err

@@ -25,6 +25,7 @@ import (
 	dockerclient "github.com/docker/docker/client"
 
 	"github.com/longshore/longshore/agent/agenttest"
+	"github.com/longshore/longshore/scripts/testbed"
 )
 
 // command runs longshore to its end.
@@ -174,7 +175,7 @@ func TestSecrets_ReachTheContainerAndNothingElse(t *testing.T) {
 	if now := s.awaitTask(*task.TaskArn, "RUNNING"); *now.Containers[0].RuntimeId != found.ID || len(s.runningIDs()) != 1 {
 		t.Error("the container is another one after the restart")
 	}
-	s.nowhere(*task.TaskArn, []string{again.log.String()}, values...)
+	s.nowhere(*task.TaskArn, []string{again.Log()}, values...)
 	if list := s.command("", "secret", "list", "--endpoint", "http://"+s.api); strings.Contains(list, "db") {
 		t.Errorf("still listed: %s", list)
 	}
@@ -236,8 +237,8 @@ func TestSecrets_AWrongKeyIsNoticedAtTheStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		wrong := start(t, "dev", "--data-dir", filepath.Join(s.dir, "data"), "--api-addr", s.api, "--agent-addr", s.agents, "--ops-addr", s.ops, "--cluster", s.cluster())
-		<-wrong.ended
-		if log := wrong.log.String(); !strings.Contains(log, "--secrets-key does not fit") || !strings.Contains(log, c.want) {
+		<-wrong.Ended()
+		if log := wrong.Log(); !strings.Contains(log, "--secrets-key does not fit") || !strings.Contains(log, c.want) {
 			t.Errorf("%s: it ended with %s", name, log)
 		}
 	}
@@ -275,7 +276,7 @@ func (s *site) privateRegistry(source string) string {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, "serve", config)
-	log := &lockedBuffer{}
+	log := &testbed.Buffer{}
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -346,7 +347,7 @@ func TestSecrets_APrivateRegistryIsOpenedByItsCredentialsAlone(t *testing.T) {
 		if task.Containers[0].ImageDigest == nil {
 			t.Error("the image was not pulled")
 		}
-		s.nowhere(*task.TaskArn, []string{p.log.String()}, registryPassword)
+		s.nowhere(*task.TaskArn, []string{p.Log()}, registryPassword)
 	}
 	p.Stop()
 	s.removeContainers()

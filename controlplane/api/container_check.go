@@ -10,8 +10,10 @@ import (
 )
 
 const (
-	maxImage  = 255 // characters
-	minMemory = 4   // MiB (ContainerDefinition, seed 000)
+	maxImage = 255 // characters
+	// minMemory in MiB is what Docker takes from 20.10 on; ECS takes 4, with which
+	// no task would start (task definition parameters, ECS guide).
+	minMemory = 6
 
 	minStartTimeout = 2 // seconds
 )
@@ -50,8 +52,8 @@ func checkContainer(c *ecs.ContainerDefinition, d *ecs.RegisterTaskDefinitionReq
 		func() error { return checkHealthCheck(c) },
 		func() error { return checkTimes(c) },
 		func() error { return checkUlimits(c) },
-		func() error { return checkLinux(c) },
-		func() error { return checkSystemControls(c, d.IpcMode) },
+		func() error { return checkLinux(c, d.Memory) },
+		func() error { return checkSystemControls(c, d.NetworkMode, d.IpcMode) },
 		func() error { return checkSecurity(c) },
 		func() error { return checkRequirements(c) },
 		func() error { return checkRestarts(c) },

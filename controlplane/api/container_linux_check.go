@@ -19,7 +19,7 @@ var tmpfsOptions = strings.Fields(`defaults ro rw suid nosuid dev nodev exec noe
 	mand nomand atime noatime diratime nodiratime bind rbind unbindable runbindable private rprivate shared rshared
 	slave rslave relatime norelatime strictatime nostrictatime mode uid gid nr_inodes nr_blocks mpol`)
 
-func checkLinux(c *ecs.ContainerDefinition) error {
+func checkLinux(c *ecs.ContainerDefinition, taskMemory string) error {
 	l := c.LinuxParameters
 	if l == nil {
 		return nil
@@ -29,6 +29,8 @@ func checkLinux(c *ecs.ContainerDefinition) error {
 		return wrong(c, "'sharedMemorySize' must be at least 1 MiB.")
 	case l.MaxSwap != nil && *l.MaxSwap < 0:
 		return wrong(c, "'maxSwap' must be 0 or a positive number of MiB.")
+	case l.MaxSwap != nil && c.Memory == nil && taskMemory == "":
+		return wrong(c, "'maxSwap' needs a limit on memory, to which it is added: 'memory'.")
 	case l.Swappiness != nil && (*l.Swappiness < 0 || *l.Swappiness > 100):
 		return wrong(c, "'swappiness' must be from 0 to 100, not %d.", *l.Swappiness)
 	}
@@ -83,13 +85,18 @@ func checkUlimits(c *ecs.ContainerDefinition) error {
 	return nil
 }
 
+// ofNetwork tells whether a kernel parameter belongs to the network namespace.
+func ofNetwork(namespace string) bool { return strings.HasPrefix(namespace, "net.") }
+
 // ofIPC tells whether a kernel parameter belongs to the IPC namespace.
 func ofIPC(namespace string) bool {
 	return strings.HasPrefix(namespace, "fs.mqueue.") || strings.HasPrefix(namespace, "kernel.msg") ||
 		strings.HasPrefix(namespace, "kernel.shm") || namespace == "kernel.sem"
 }
 
-func checkSystemControls(c *ecs.ContainerDefinition, ipc ecs.IpcMode) error {
+// checkSystemControls: a kernel parameter must belong to a namespace that is the
+// container's own, or the engine does not start it.
+func checkSystemControls(c *ecs.ContainerDefinition, mode ecs.NetworkMode, ipc ecs.IpcMode) error {
 	seen := map[string]bool{}
 	for _, s := range c.SystemControls {
 		switch {
@@ -99,8 +106,15 @@ func checkSystemControls(c *ecs.ContainerDefinition, ipc ecs.IpcMode) error {
 			return wrong(c, "The system control %s is given twice.", clip(s.Namespace))
 		case ipc == ecs.IpcModeHost && ofIPC(s.Namespace):
 			return wrong(c, "The system control %s is not supported when ipcMode=host.", clip(s.Namespace))
+		case mode == ecs.NetworkModeHost && ofNetwork(s.Namespace):
+			return wrong(c, "Longshore does not support the system control %s when networkMode=host: it would be the host's.", clip(s.Namespace))
 		}
 		seen[s.Namespace] = true
+	}
+	for _, s := range c.SystemControls {
+		if !ofIPC(s.Namespace) && !ofNetwork(s.Namespace) {
+			return wrong(c, "The system control %s is not one of a namespace: only net.* and those of IPC (fs.mqueue.*, kernel.msg*, kernel.sem, kernel.shm*) can be set for a container.", clip(s.Namespace))
+		}
 	}
 	return nil
 }
@@ -110,6 +124,8 @@ func checkSecurity(c *ecs.ContainerDefinition) error {
 	for _, o := range c.DockerSecurityOptions {
 		kind, value, _ := strings.Cut(o, ":")
 		switch {
+		case kind == "credentialspec" && value != "":
+			return refused("Longshore does not support the Docker security option credentialspec of container '%s': it is for Windows.", c.Name)
 		case kind == "no-new-privileges" && (value == "" || value == "true" || value == "false"):
 		case value != "" && slices.Contains([]string{"apparmor", "label", "credentialspec"}, kind):
 		default:

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -68,6 +69,37 @@ var logOptions = map[ecs.LogDriver][]string{
 	ecs.LogDriverSplunk:  {"splunk-token", "splunk-url"},
 }
 
+// awslogsOptions are those that mean something here, or nothing to any log: a
+// group needs no making. The others change what becomes of the lines.
+var awslogsOptions = []string{"awslogs-group", "awslogs-region", "awslogs-stream-prefix", "awslogs-create-group", "mode", "max-buffer-size"}
+
+func checkAwslogs(c *ecs.ContainerDefinition, options map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(options)) {
+		if !slices.Contains(awslogsOptions, name) {
+			return wrong(c, "Longshore does not support the option %s of the log driver awslogs.", clip(name))
+		}
+	}
+	switch v := options["awslogs-create-group"]; v {
+	case "", "true", "false":
+	default:
+		return wrong(c, "The option awslogs-create-group is true or false, not %q.", clip(v))
+	}
+	return checkMode(c, options)
+}
+
+// checkMode: a buffer is for the mode non-blocking, which is ECS's default (LogConfiguration, API documentation).
+func checkMode(c *ecs.ContainerDefinition, options map[string]string) error {
+	switch v := options["mode"]; v {
+	case "", "blocking", "non-blocking":
+	default:
+		return wrong(c, "The option mode of the log driver is blocking or non-blocking, not %q.", clip(v))
+	}
+	if options["max-buffer-size"] != "" && options["mode"] == "blocking" {
+		return wrong(c, "The option max-buffer-size of the log driver is not for the mode blocking.")
+	}
+	return nil
+}
+
 func checkLog(c *ecs.ContainerDefinition) error {
 	l := c.LogConfiguration
 	if l == nil {
@@ -93,6 +125,9 @@ func checkLog(c *ecs.ContainerDefinition) error {
 	}
 	if missing := lacking(logOptions[l.LogDriver], given); len(missing) > 0 {
 		return refused("Log driver %s requires options: %s", l.LogDriver, strings.Join(missing, ", "))
+	}
+	if l.LogDriver == ecs.LogDriverAwslogs {
+		return checkAwslogs(c, l.Options)
 	}
 	return nil
 }

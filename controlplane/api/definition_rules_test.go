@@ -187,7 +187,20 @@ func TestRegisterTaskDefinition_RefusesWrongContainers(t *testing.T) {
 		"an IPC control of the host": {both(func(in *registering) { in.IpcMode = types.IpcModeHost }, of(func(c *types.ContainerDefinition) {
 			c.SystemControls = []types.SystemControl{{Namespace: aws.String("kernel.msgmax"), Value: aws.String("1")}}
 		})), "~not supported when ipcMode=host"},
-		"a security option": {of(func(c *types.ContainerDefinition) { c.DockerSecurityOptions = []string{"seccomp:none"} }), "~Docker security option"},
+		"a control of no namespace": {of(func(c *types.ContainerDefinition) {
+			c.SystemControls = []types.SystemControl{{Namespace: aws.String("vm.swappiness"), Value: aws.String("1")}}
+		}), "~not one of a namespace"},
+		"a network control of the host": {both(func(in *registering) { in.NetworkMode = types.NetworkModeHost }, of(func(c *types.ContainerDefinition) {
+			c.SystemControls = []types.SystemControl{{Namespace: aws.String("net.core.somaxconn"), Value: aws.String("1")}}
+		})), "~when networkMode=host"},
+		"swap without memory": {both(linux(types.LinuxParameters{MaxSwap: aws.Int32(1)}), of(func(c *types.ContainerDefinition) {
+			c.Memory, c.MemoryReservation = nil, aws.Int32(64)
+		})), "~'maxSwap' needs a limit on memory"},
+		"an awslogs option":       {of(logsTo(types.LogDriverAwslogs, "awslogs-group", "awslogs-region", "awslogs-datetime-format")), "~does not support the option awslogs-datetime-format"},
+		"awslogs without a group": {of(logsTo(types.LogDriverAwslogs, "awslogs-region")), "Log driver awslogs requires options: awslogs-group"},
+		"an unknown log mode":     {of(logsTo(types.LogDriverAwslogs, "awslogs-group", "awslogs-region", "mode")), "~blocking or non-blocking"},
+		"a spec of Windows":       {of(func(c *types.ContainerDefinition) { c.DockerSecurityOptions = []string{"credentialspec:file://x"} }), "~for Windows"},
+		"a security option":       {of(func(c *types.ContainerDefinition) { c.DockerSecurityOptions = []string{"seccomp:none"} }), "~Docker security option"},
 		"no GPUs": {of(func(c *types.ContainerDefinition) {
 			c.ResourceRequirements = []types.ResourceRequirement{{Type: types.ResourceTypeGpu, Value: aws.String("0")}}
 		}), "~positive whole number"},
@@ -259,10 +272,8 @@ func TestRegisterTaskDefinition_RefusesWrongVolumes(t *testing.T) {
 // fault with it.
 func TestRegisterTaskDefinition_RefusesByNameWhatIsValidAndNotSupportedYet(t *testing.T) {
 	f := newFixture(t)
-	awslogs := logsTo(types.LogDriverAwslogs, "awslogs-group", "awslogs-region", "awslogs-stream-prefix")
 	unsupported := func(what string) string { return "Longshore does not support " + what + " yet." }
 	f.wantRefusals(t, map[string]definitionCase{
-		"Fargate": {both(onFargate, withRole, of(awslogs)), unsupported("logConfiguration of container 'main'")},
 		"a proxy": {func(in *registering) {
 			in.NetworkMode = types.NetworkModeAwsvpc
 			in.ProxyConfiguration = &types.ProxyConfiguration{ContainerName: aws.String("main")}
@@ -270,19 +281,9 @@ func TestRegisterTaskDefinition_RefusesByNameWhatIsValidAndNotSupportedYet(t *te
 				in.ProxyConfiguration.Properties = append(in.ProxyConfiguration.Properties, types.KeyValuePair{Name: aws.String(p), Value: aws.String("1")})
 			}
 		}, "~proxyConfiguration of a task definition"},
-		"FireLens":           {both(of(logsTo(types.LogDriverAwsfirelens)), add("r", routes(map[string]string{"enable-ecs-log-metadata": "true"}))), unsupported("logConfiguration of container 'main', firelensConfiguration of container 'r'")},
-		"no swap":            {linux(types.LinuxParameters{MaxSwap: aws.Int32(0)}), unsupported("linuxParameters.maxSwap of container 'main'")},
-		"capabilities":       {linux(types.LinuxParameters{Capabilities: &types.KernelCapabilities{Add: []string{"SYS_PTRACE"}}}), unsupported("linuxParameters.capabilities of container 'main'")},
-		"a tmpfs":            {linux(types.LinuxParameters{Tmpfs: []types.Tmpfs{{ContainerPath: aws.String("/t"), Size: 1, MountOptions: []string{"ro", "mode=755"}}}}), unsupported("linuxParameters.tmpfs of container 'main'")},
-		"two port ranges":    {maps(types.PortMapping{ContainerPortRange: aws.String("1-2")}, types.PortMapping{ContainerPortRange: aws.String("3-4")}), unsupported("portMappings.containerPortRange of container 'main'")},
+		"FireLens":           {both(of(logsTo(types.LogDriverAwsfirelens)), add("r", routes(map[string]string{"enable-ecs-log-metadata": "true"}))), unsupported("logConfiguration.logDriver awsfirelens of container 'main', firelensConfiguration of container 'r'")},
 		"EFS":                {volume(types.Volume{EfsVolumeConfiguration: &types.EFSVolumeConfiguration{FileSystemId: aws.String("fs-1"), TransitEncryption: types.EFSTransitEncryptionEnabled, TransitEncryptionPort: aws.Int32(2049), AuthorizationConfig: &types.EFSAuthorizationConfig{AccessPointId: aws.String("p"), Iam: types.EFSAuthorizationConfigIAMEnabled}, RootDirectory: aws.String("/")}}), unsupported("efsVolumeConfiguration.transitEncryption ENABLED of volume 'v', efsVolumeConfiguration.transitEncryptionPort of volume 'v', efsVolumeConfiguration.authorizationConfig of volume 'v'")},
 		"a volume at launch": {volume(types.Volume{ConfiguredAtLaunch: aws.Bool(true)}), unsupported("configuredAtLaunch of volume 'v'")},
-		"a GPU": {of(func(c *types.ContainerDefinition) {
-			c.ResourceRequirements = []types.ResourceRequirement{{Type: types.ResourceTypeGpu, Value: aws.String("1")}}
-		}), unsupported("resourceRequirements of container 'main'")},
-		"a restart policy": {of(func(c *types.ContainerDefinition) {
-			c.RestartPolicy = &types.ContainerRestartPolicy{Enabled: aws.Bool(true), RestartAttemptPeriod: aws.Int32(60), IgnoredExitCodes: []int32{0}}
-		}), unsupported("restartPolicy of container 'main'")},
 	})
 }
 

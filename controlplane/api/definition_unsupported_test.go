@@ -20,22 +20,31 @@ var supported = map[string]string{
 	"containerDefinitions": `name image cpu memory memoryReservation links portMappings essential entryPoint command environment
 		mountPoints volumesFrom linuxParameters dependsOn startTimeout stopTimeout versionConsistency hostname user
 		workingDirectory privileged readonlyRootFilesystem dnsServers dnsSearchDomains extraHosts dockerSecurityOptions
-		interactive pseudoTerminal dockerLabels ulimits healthCheck secrets environmentFiles repositoryCredentials`,
-	"containerDefinitions.secrets":               "name valueFrom",
-	"containerDefinitions.environmentFiles":      "type value",
-	"containerDefinitions.repositoryCredentials": "credentialsParameter",
-	"containerDefinitions.portMappings":          "containerPort hostPort protocol name",
-	"containerDefinitions.linuxParameters":       "initProcessEnabled",
-	"containerDefinitions.healthCheck":           "command interval timeout retries startPeriod",
-	"containerDefinitions.mountPoints":           "sourceVolume containerPath readOnly",
-	"containerDefinitions.volumesFrom":           "sourceContainer readOnly",
-	"containerDefinitions.dependsOn":             "containerName condition",
-	"containerDefinitions.ulimits":               "name softLimit hardLimit",
-	"containerDefinitions.environment":           "name value",
-	"containerDefinitions.extraHosts":            "hostname ipAddress",
-	"runtimePlatform":                            "cpuArchitecture operatingSystemFamily",
-	"volumes.host":                               "sourcePath",
-	"placementConstraints":                       "type expression",
+		interactive pseudoTerminal dockerLabels ulimits healthCheck restartPolicy disableNetworking logConfiguration
+		systemControls resourceRequirements secrets environmentFiles repositoryCredentials`,
+	"containerDefinitions.secrets":                        "name valueFrom",
+	"containerDefinitions.environmentFiles":               "type value",
+	"containerDefinitions.repositoryCredentials":          "credentialsParameter",
+	"containerDefinitions.portMappings":                   "containerPort hostPort protocol name appProtocol containerPortRange",
+	"containerDefinitions.linuxParameters":                "initProcessEnabled capabilities devices sharedMemorySize tmpfs maxSwap swappiness",
+	"containerDefinitions.linuxParameters.capabilities":   "add drop",
+	"containerDefinitions.linuxParameters.devices":        "hostPath containerPath permissions",
+	"containerDefinitions.linuxParameters.tmpfs":          "containerPath size mountOptions",
+	"containerDefinitions.restartPolicy":                  "enabled ignoredExitCodes restartAttemptPeriod",
+	"containerDefinitions.logConfiguration":               "logDriver options secretOptions",
+	"containerDefinitions.logConfiguration.secretOptions": "name valueFrom",
+	"containerDefinitions.systemControls":                 "namespace value",
+	"containerDefinitions.resourceRequirements":           "type value",
+	"containerDefinitions.healthCheck":                    "command interval timeout retries startPeriod",
+	"containerDefinitions.mountPoints":                    "sourceVolume containerPath readOnly",
+	"containerDefinitions.volumesFrom":                    "sourceContainer readOnly",
+	"containerDefinitions.dependsOn":                      "containerName condition",
+	"containerDefinitions.ulimits":                        "name softLimit hardLimit",
+	"containerDefinitions.environment":                    "name value",
+	"containerDefinitions.extraHosts":                     "hostname ipAddress",
+	"runtimePlatform":                                     "cpuArchitecture operatingSystemFamily",
+	"volumes.host":                                        "sourcePath",
+	"placementConstraints":                                "type expression",
 }
 
 func TestTaskDefinition_EveryMemberIsSupportedOrRefused(t *testing.T) {
@@ -170,5 +179,21 @@ func TestCheckAccelerators_TaskAndContainersNameEachOther(t *testing.T) {
 		if (err == nil) != c.ok {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+}
+
+// The AWS SDK marks accelerators as deprecated, so that they are asked for here.
+func TestCheckUnsupported_RefusesAcceleratorsByName(t *testing.T) {
+	requirement := func(kind ecs.ResourceType) *ecs.RegisterTaskDefinitionRequest {
+		return &ecs.RegisterTaskDefinitionRequest{ContainerDefinitions: []ecs.ContainerDefinition{{
+			Name: "main", ResourceRequirements: []ecs.ResourceRequirement{{Type: kind, Value: "1"}},
+		}}}
+	}
+	err := checkUnsupported(requirement(ecs.ResourceTypeInferenceAccelerator))
+	if err == nil || !strings.Contains(err.Error(), "resourceRequirements.type InferenceAccelerator of container 'main'") {
+		t.Errorf("an accelerator: %v", err)
+	}
+	if err := checkUnsupported(requirement(ecs.ResourceTypeGPU)); err != nil {
+		t.Errorf("a GPU: %v", err)
 	}
 }

@@ -153,7 +153,7 @@ func TestRegisterTaskDefinition_Refuses(t *testing.T) {
 		"no image":                {of(func(c *types.ContainerDefinition) { c.Image = nil }), "Container.image should not be null or empty."},
 		"no name":                 {of(func(c *types.ContainerDefinition) { c.Name = nil }), "Container.name should not be null or empty."},
 		"no memory":               {of(func(c *types.ContainerDefinition) { c.Memory = nil }), "Invalid setting for container 'main'. At least one of 'memory' or 'memoryReservation' must be specified."},
-		"little memory":           {of(func(c *types.ContainerDefinition) { c.Memory = aws.Int32(3) }), "~at least 4 MiB"},
+		"little memory":           {of(func(c *types.ContainerDefinition) { c.Memory = aws.Int32(5) }), "~at least 6 MiB"},
 		"reservation above":       {of(func(c *types.ContainerDefinition) { c.MemoryReservation = aws.Int32(65) }), "~greater than or equal"},
 		"negative cpu":            {of(func(c *types.ContainerDefinition) { c.Cpu = -1 }), "~'cpu' must not be negative"},
 		"nothing essential":       {of(func(c *types.ContainerDefinition) { c.Essential = aws.Bool(false) }), "~essential"},
@@ -180,9 +180,6 @@ func TestRegisterTaskDefinition_Refuses(t *testing.T) {
 		"a port in mode none":    {both(mode(types.NetworkModeNone), of(port(80, 0))), "~networkMode=none"},
 		"port 0":                 {of(port(0, 0)), "~'containerPort' from 1 to 65535"},
 		"port 65536":             {of(port(80, 65536)), "~'hostPort' must be from 0 to 65535"},
-		"a port range": {of(func(c *types.ContainerDefinition) {
-			c.PortMappings = []types.PortMapping{{ContainerPortRange: aws.String("1-2")}}
-		}), "~containerPortRange"},
 		"another network mode":   {mode("other"), "~Member must satisfy enum value set"},
 		"FARGATE without cpu":    {fargate, "Fargate requires that 'cpu' be defined at the task level."},
 		"FARGATE without memory": {both(fargate, func(in *registering) { in.Cpu = aws.String("256") }), "Fargate requires that 'memory' be defined at the task level."},
@@ -200,12 +197,6 @@ func TestRegisterTaskDefinition_Refuses(t *testing.T) {
 		"secrets": {of(func(c *types.ContainerDefinition) {
 			c.Secrets = []types.Secret{{Name: aws.String("a"), ValueFrom: aws.String("b")}}
 		}), "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'."},
-		"a log driver": {of(func(c *types.ContainerDefinition) {
-			c.LogConfiguration = &types.LogConfiguration{LogDriver: types.LogDriverJsonFile}
-		}), "~logConfiguration"},
-		"capabilities": {of(func(c *types.ContainerDefinition) {
-			c.LinuxParameters = &types.LinuxParameters{Capabilities: &types.KernelCapabilities{Add: []string{"ALL"}}}
-		}), "~linuxParameters.capabilities"},
 		"a health check of nothing": {of(func(c *types.ContainerDefinition) { c.HealthCheck = &types.HealthCheck{Command: []string{"CMD"}} }), "~CMD or CMD-SHELL"},
 		"a slow health check": {of(func(c *types.ContainerDefinition) {
 			c.HealthCheck = &types.HealthCheck{Command: []string{"CMD", "x"}, Interval: aws.Int32(301)}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"regexp"
 	"slices"
@@ -20,10 +21,12 @@ const (
 	resourceMemory   = "MEMORY" // MiB
 	resourcePorts    = "PORTS"  // TCP ports that no task gets
 	resourcePortsUDP = "PORTS_UDP"
+	resourceGPU      = "GPU" // ids, registered as platformDevices
 )
 
 var (
 	attributeName  = regexp.MustCompile(`^[a-zA-Z0-9_\-./\\]{1,128}$`)
+	deviceID       = regexp.MustCompile(`^[a-zA-Z0-9_\-.:/]{1,128}$`) // a comma would make two of it
 	attributeValue = regexp.MustCompile(`^[a-zA-Z0-9_\-.@/\\: ]{0,128}$`)
 )
 
@@ -46,7 +49,7 @@ func (h *Handler) registerContainerInstance(ctx context.Context, in *ecs.Registe
 			return err
 		}
 		next.Version++
-		next.VersionInfo, next.Resources = in.VersionInfo, in.TotalResources
+		next.VersionInfo, next.Resources = in.VersionInfo, withDevices(in.TotalResources, in.PlatformDevices)
 		next.Attributes = mergeAttributes(next.Attributes, in.Attributes)
 		if host != "" {
 			next.EC2InstanceID = host
@@ -102,7 +105,7 @@ func (h *Handler) registered(tx *store.Tx, c model.ClusterName, arn string) (*mo
 		return nil, refused("Container instance %s is not registered in cluster %s.", clip(id), c)
 	}
 	if !store.InstanceLive(have) {
-		return nil, refused("Container instance %s is inactive.", id)
+		return nil, errors.Join(refused("Container instance %s is inactive.", id), model.ErrInstanceInactive)
 	}
 	next := *have
 	return &next, nil
@@ -130,8 +133,8 @@ func mergeAttributes(have, said []ecs.Attribute) []ecs.Attribute {
 // own id, if the identity document has one. The document's signature is not
 // checked: there is no authority on bare metal that could have made it.
 func checkRegistration(in *ecs.RegisterContainerInstanceRequest) (string, error) {
-	if len(in.PlatformDevices) > 0 {
-		return "", invalid("Longshore does not support platformDevices yet.")
+	if err := checkDevices(in.PlatformDevices); err != nil {
+		return "", err
 	}
 	if err := checkTags(in.Tags); err != nil {
 		return "", err
@@ -152,6 +155,35 @@ func checkRegistration(in *ecs.RegisterContainerInstanceRequest) (string, error)
 		return "", invalid("instanceIdentityDocument is not valid JSON: %s", clip(err.Error()))
 	}
 	return document.InstanceID, nil
+}
+
+// checkDevices checks the devices of an instance: GPUs of different ids.
+func checkDevices(devices []ecs.PlatformDevice) error {
+	seen := make(map[string]bool, len(devices))
+	for _, d := range devices {
+		switch {
+		case d.Type != ecs.PlatformDeviceTypeGPU:
+			return invalid("A platform device is a GPU, not %q.", clip(string(d.Type)))
+		case !deviceID.MatchString(d.Id):
+			return invalid("The id of a GPU is 1 to 128 letters, digits and any of _ - . : /, not %q.", clip(d.Id))
+		case seen[d.Id]:
+			return invalid("The GPU %s is given twice.", d.Id)
+		}
+		seen[d.Id] = true
+	}
+	return nil
+}
+
+// withDevices adds an instance's GPUs to its resources, as ECS shows them.
+func withDevices(resources []ecs.Resource, devices []ecs.PlatformDevice) []ecs.Resource {
+	if len(devices) == 0 {
+		return resources
+	}
+	gpus := ecs.Resource{Name: resourceGPU, Type: "STRINGSET"}
+	for _, d := range devices {
+		gpus.StringSetValue = append(gpus.StringSetValue, d.Id)
+	}
+	return append(slices.Clone(resources), gpus)
 }
 
 func checkAttributes(attributes []ecs.Attribute) error {
@@ -199,8 +231,8 @@ func checkResource(r *ecs.Resource) error {
 		resourceCPU: "INTEGER", resourceMemory: "INTEGER", resourcePorts: "STRINGSET", resourcePortsUDP: "STRINGSET",
 	}[r.Name]
 	switch {
-	case r.Name == "GPU":
-		return invalid("Longshore does not support the resource GPU yet.")
+	case r.Name == resourceGPU:
+		return invalid("GPUs are registered as platformDevices, not as a resource.")
 	case want != "" && r.Type != want:
 		return invalid("The resource %s must be of type %s, not %q.", r.Name, want, clip(r.Type))
 	case !slices.Contains([]string{"INTEGER", "DOUBLE", "LONG", "STRINGSET"}, r.Type):

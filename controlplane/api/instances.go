@@ -183,6 +183,8 @@ func remaining(registered []ecs.Resource, left placement.View) []ecs.Resource {
 			r.IntegerValue = int32(left.FreeMemoryMiB())
 		case resourcePorts:
 			r.StringSetValue = withPorts(r.StringSetValue, left.UsedTCP())
+		case resourceGPU:
+			r.StringSetValue = append([]string{}, left.FreeGPUs()...)
 		case resourcePortsUDP:
 			r.StringSetValue = withPorts(r.StringSetValue, left.UsedUDP())
 		}

@@ -93,8 +93,15 @@ func TestRegisterContainerInstance_Refuses(t *testing.T) {
 			in.Attributes = []types.Attribute{{Name: aws.String("a"), Value: aws.String(" b")}}
 		},
 		"an identity of junk": func(in *awsecs.RegisterContainerInstanceInput) { in.InstanceIdentityDocument = aws.String("junk") },
-		"a GPU": func(in *awsecs.RegisterContainerInstanceInput) {
-			in.PlatformDevices = []types.PlatformDevice{{Id: aws.String("g"), Type: types.PlatformDeviceTypeGpu}}
+		"a GPU twice": func(in *awsecs.RegisterContainerInstanceInput) {
+			gpu := types.PlatformDevice{Id: aws.String("g"), Type: types.PlatformDeviceTypeGpu}
+			in.PlatformDevices = []types.PlatformDevice{gpu, gpu}
+		},
+		"two GPUs in one": func(in *awsecs.RegisterContainerInstanceInput) {
+			in.PlatformDevices = []types.PlatformDevice{{Id: aws.String("g,h"), Type: types.PlatformDeviceTypeGpu}}
+		},
+		"a GPU as a resource": func(in *awsecs.RegisterContainerInstanceInput) {
+			in.TotalResources = append(in.TotalResources, types.Resource{Name: aws.String("GPU"), Type: aws.String("STRINGSET"), StringSetValue: []string{"g"}})
 		},
 		"another cluster's": func(in *awsecs.RegisterContainerInstanceInput) {
 			in.ContainerInstanceArn = aws.String(owner.InstanceARN("d", "x"))

@@ -122,8 +122,8 @@ func TestRunTask_RefusesNetworksAsECSDoes(t *testing.T) {
 		"for bridge mode":  {"plain", network("subnet-lan"), "Network Configuration is not valid for the given networkMode of this task definition."},
 		"nothing in it":    {"web", &types.NetworkConfiguration{}, "awsvpcConfiguration can not be empty."},
 		"no subnet":        {"web", network([]string{}...), ""},
-		"too many":         {"web", network(subnets...), "A network configuration has at most 16 subnets, not 17."},
-		"too many groups":  {"web", groups, "A network configuration has at most 5 security groups, not 6."},
+		"too many":         {"web", network(subnets...), "subnets can have at most 16 items."},
+		"too many groups":  {"web", groups, "securityGroups can have at most 5 items."},
 		"an unknown one":   {"web", network("subnet-lan", "subnet-x"), "Error retrieving subnet information for [subnet-x]: The subnet ID 'subnet-x' does not exist (ErrorCode: InvalidSubnetID.NotFound)"},
 		"a public address": {"web", public, "Assign public IP is not supported for this launch type."},
 	} {
@@ -186,8 +186,7 @@ func TestRunTask_OnFargateHidesTheHost(t *testing.T) {
 		change  func(*awsecs.RunTaskInput)
 		message string
 	}{
-		"an old platform": {func(in *awsecs.RunTaskInput) { in.PlatformVersion = aws.String("1.3.0") }, `The platform version "1.3.0" is not supported: LATEST and 1.4.0 are.`},
-		"no such size":    {func(in *awsecs.RunTaskInput) { in.Overrides = &types.TaskOverride{Memory: aws.String("4 GB")} }, "No Fargate configuration exists for given values: CPU 256, memory 4096."},
+		"no such size": {func(in *awsecs.RunTaskInput) { in.Overrides = &types.TaskOverride{Memory: aws.String("4 GB")} }, "No Fargate configuration exists for given values: CPU 256, memory 4096."},
 		"a strategy": {func(in *awsecs.RunTaskInput) {
 			in.PlacementStrategy = []types.PlacementStrategy{{Type: types.PlacementStrategyTypeRandom}}
 		}, "Placement strategies are not supported with FARGATE launch type."},
@@ -303,5 +302,37 @@ func TestRegisterContainerInstance_OffersAreTheAgentsAlone(t *testing.T) {
 	}
 	if len(names) != 2 || names[0] != "longshore.subnet.subnet-c" || names[1] != "rack" {
 		t.Errorf("attributes %v", names)
+	}
+}
+
+// Another platform version than the one that there is, wherever one can be asked for.
+func TestPlatform_AnUnknownVersionIsRefused(t *testing.T) {
+	f := newFixture(t)
+	c := f.cluster("c")
+	f.host(c, 4096, 4096, allOffers...)
+	f.fargate("web")
+	f.externalService(c, "x", 1)
+	old, subnet := aws.String("1.3.0"), network("subnet-lan")
+	service := func(name, version string) error {
+		_, err := f.CreateService(f.ctx, &awsecs.CreateServiceInput{
+			Cluster: &c, ServiceName: &name, TaskDefinition: aws.String("web"), DesiredCount: aws.Int32(1),
+			LaunchType: types.LaunchTypeFargate, NetworkConfiguration: subnet, PlatformVersion: &version,
+		})
+		return err
+	}
+	if err := service("s", "LATEST"); err != nil {
+		t.Fatal(err)
+	}
+	_, updated := f.UpdateService(f.ctx, &awsecs.UpdateServiceInput{Cluster: &c, Service: aws.String("s"), PlatformVersion: old})
+	_, made := f.CreateTaskSet(f.ctx, &awsecs.CreateTaskSetInput{
+		Cluster: &c, Service: aws.String("x"), TaskDefinition: aws.String("web"), LaunchType: types.LaunchTypeFargate, NetworkConfiguration: subnet, PlatformVersion: old,
+	})
+	_, run := f.RunTask(f.ctx, &awsecs.RunTaskInput{
+		Cluster: &c, TaskDefinition: aws.String("web"), LaunchType: types.LaunchTypeFargate, NetworkConfiguration: subnet, PlatformVersion: old,
+	})
+	for operation, err := range map[string]error{"CreateService": service("t", *old), "UpdateService": updated, "CreateTaskSet": made, "RunTask": run} {
+		t.Run(operation, func(t *testing.T) {
+			wantError(t, err, "PlatformUnknownException", `The specified platform does not exist: there are LATEST and 1.4.0, not "1.3.0".`)
+		})
 	}
 }

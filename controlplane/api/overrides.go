@@ -12,7 +12,7 @@ import (
 
 const maxOverrides = 8192 // characters of a task's overrides as JSON (RunTask, seed 000)
 
-var honouredOfOverride = []string{"name", "command", "environment", "cpu", "memory", "memoryReservation", "environmentFiles"}
+var honouredOfOverride = []string{"name", "command", "environment", "cpu", "memory", "memoryReservation", "environmentFiles", "resourceRequirements"}
 
 // checkOverrides checks a task's overrides against its definition, and returns them
 // with the task's cpu and memory as plain numbers.
@@ -27,7 +27,7 @@ func checkOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition, l ecs.LaunchType
 	if n := utf8.RuneCount(encoded); n > maxOverrides {
 		return nil, invalid("The overrides are %d characters long; at most %d are allowed.", n, maxOverrides)
 	}
-	if err := refuseUnhonoured(o, "containerOverrides", "cpu", "memory"); err != nil {
+	if err := refuseUnhonoured(o, "containerOverrides", "cpu", "memory", "executionRoleArn"); err != nil {
 		return nil, err
 	}
 	out := *o
@@ -82,10 +82,21 @@ func checkContainerOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition) error {
 		effective := launch.Effective(c, o)
 		effective.Environment = co.Environment
 		effective.EnvironmentFiles = co.EnvironmentFiles // instead of the definition's
-		for _, check := range []func(*ecs.ContainerDefinition) error{checkAmounts, checkEnvironment, checkEnvironmentFiles} {
+		for _, check := range []func(*ecs.ContainerDefinition) error{checkAmounts, checkEnvironment, checkEnvironmentFiles, checkRequirements, refuseAccelerators} {
 			if err := check(&effective); err != nil {
 				return invalid("Override for container %s: %s", co.Name, messageOf(err))
 			}
+		}
+	}
+	return nil
+}
+
+// refuseAccelerators: a definition's are refused as a whole; an override can only
+// name them anew.
+func refuseAccelerators(c *ecs.ContainerDefinition) error {
+	for _, r := range c.ResourceRequirements {
+		if r.Type != ecs.ResourceTypeGPU {
+			return refused("Longshore does not support the resource requirement %s.", clip(string(r.Type)))
 		}
 	}
 	return nil

@@ -109,7 +109,7 @@ func (l *launched) place(tx *store.Tx, order *launch.Order, count int, now time.
 			return invalid("No Container Instances were found in your cluster.")
 		}
 		for _, a := range result.Assignments {
-			t := portion.Task(model.NewTaskID(), model.InstanceID(a.InstanceID), now)
+			t := portion.Task(model.NewTaskID(), a, now)
 			tx.PutTask(t)
 			l.tasks = append(l.tasks, t)
 		}
@@ -265,13 +265,14 @@ func (h *Handler) startTask(ctx context.Context, in *ecs.StartTaskRequest) (*ecs
 func (l *launched) startOn(tx *store.Tx, order *launch.Order, instances []string, now time.Time) {
 	request := order.Request(1, nil)
 	for _, id := range instances {
-		if failure, fits := placement.Explain(tx.Fleet(order.Cluster), request, id); !fits {
-			l.failed = append(l.failed, failure)
-			continue
+		request.Candidates = []string{id}
+		result := placement.Place(tx.Fleet(order.Cluster), request)
+		l.failed = append(l.failed, result.Failures...)
+		for _, a := range result.Assignments {
+			t := order.Task(model.NewTaskID(), a, now)
+			tx.PutTask(t)
+			l.tasks = append(l.tasks, t)
 		}
-		t := order.Task(model.NewTaskID(), model.InstanceID(id), now)
-		tx.PutTask(t)
-		l.tasks = append(l.tasks, t)
 	}
 }
 

@@ -207,9 +207,12 @@ func TestRunTask_Refuses(t *testing.T) {
 			in.Overrides = override(types.ContainerOverride{Name: main, Memory: aws.Int32(1)})
 		}, invalid, ""},
 		"override of the task role": {func(in *awsecs.RunTaskInput) { in.Overrides = &types.TaskOverride{TaskRoleArn: aws.String("r")} }, unsupported, ""},
-		"override of GPUs": {func(in *awsecs.RunTaskInput) {
-			in.Overrides = override(types.ContainerOverride{Name: main, ResourceRequirements: []types.ResourceRequirement{{Type: types.ResourceTypeGpu, Value: aws.String("1")}}})
-		}, unsupported, ""},
+		"override of no GPUs": {func(in *awsecs.RunTaskInput) {
+			in.Overrides = override(types.ContainerOverride{Name: main, ResourceRequirements: []types.ResourceRequirement{{Type: types.ResourceTypeGpu, Value: aws.String("0")}}})
+		}, invalid, ""},
+		"override of accelerators": {func(in *awsecs.RunTaskInput) {
+			in.Overrides = override(types.ContainerOverride{Name: main, ResourceRequirements: []types.ResourceRequirement{{Type: types.ResourceTypeInferenceAccelerator, Value: aws.String("a")}}})
+		}, invalid, ""},
 		"overrides of 8 KiB": {func(in *awsecs.RunTaskInput) {
 			in.Overrides = override(types.ContainerOverride{Name: main, Command: []string{strings.Repeat("x", 8192)}})
 		}, invalid, ""},

@@ -23,6 +23,7 @@ import (
 
 	"github.com/longshore/longshore/controlplane/launch"
 	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/placement"
 	"github.com/longshore/longshore/controlplane/store"
 	"github.com/longshore/longshore/proto/ecs"
 )
@@ -156,7 +157,7 @@ func (f *fixture) taskWithID(id model.TaskID, on model.InstanceID, family model.
 	f.update(func(tx *store.Tx) {
 		d, _ := tx.LatestActive(family)
 		order := launch.Order{Cluster: "default", Definition: d, LaunchType: ecs.LaunchTypeEC2, Group: "family:" + string(family), StartedBy: startedBy}
-		task := order.Task(id, on, time.Now())
+		task := order.Task(id, placement.Assignment{InstanceID: string(on)}, time.Now())
 		report := model.TaskReport{Status: model.TaskRunning}
 		for _, c := range d.Shape.ContainerDefinitions {
 			report.Containers = append(report.Containers, model.ContainerReport{

@@ -337,10 +337,9 @@ func TestCreateTaskSet_Refuses(t *testing.T) {
 		"an unknown definition": {func(in *awsecs.CreateTaskSetInput) { in.TaskDefinition = aws.String("x") }, client, "TaskDefinition not found."},
 		"an inactive one":       {func(in *awsecs.CreateTaskSetInput) { in.TaskDefinition = &inactive }, client, "TaskDefinition is inactive"},
 		"FARGATE":               {func(in *awsecs.CreateTaskSetInput) { in.LaunchType = "FARGATE" }, client, "Task definition does not support launch_type FARGATE."},
-		"a strange platform":    {func(in *awsecs.CreateTaskSetInput) { in.LaunchType, in.PlatformVersion = "FARGATE", aws.String("9") }, "PlatformUnknownException", ""},
 		"a platform on EC2":     {func(in *awsecs.CreateTaskSetInput) { in.PlatformVersion = aws.String("LATEST") }, invalid, ""},
 		"both kinds":            {func(in *awsecs.CreateTaskSetInput) { in.LaunchType, in.CapacityProviderStrategy = "EC2", fargate }, invalid, ""},
-		"FARGATE capacity":      {func(in *awsecs.CreateTaskSetInput) { in.CapacityProviderStrategy = fargate }, "UnsupportedFeatureException", ""},
+		"FARGATE capacity":      {func(in *awsecs.CreateTaskSetInput) { in.CapacityProviderStrategy = fargate }, client, "Task definition does not support launch_type FARGATE."},
 		"unknown capacity": {func(in *awsecs.CreateTaskSetInput) {
 			in.CapacityProviderStrategy = []types.CapacityProviderStrategyItem{{CapacityProvider: aws.String("p")}}
 		}, invalid, ""},

@@ -100,6 +100,7 @@ func overridesShape(task *model.Task) *ecs.TaskOverride {
 	}
 	if task.Overrides != nil {
 		out.Cpu, out.Memory = task.Overrides.Cpu, task.Overrides.Memory
+		out.ExecutionRoleArn = task.Overrides.ExecutionRoleArn
 	}
 	for i, c := range task.Containers {
 		out.ContainerOverrides[i] = ecs.ContainerOverride{Name: c.Name}
@@ -129,6 +130,7 @@ func (h *Handler) containerShape(task *model.Task, c *model.Container, d *model.
 		NetworkBindings:   orEmpty(c.NetworkBindings),
 		NetworkInterfaces: interfaceShapes(task),
 		HealthStatus:      c.HealthStatus,
+		GpuIds:            c.GPUs,
 	}
 	if d == nil {
 		return shape

@@ -168,7 +168,7 @@ func TestCreateService_RefusesWiringThatDoesNotFit(t *testing.T) {
 		"a registry's port 0":              {registered("vpc", func(r *types.ServiceRegistry) { r.Port, r.ContainerName, r.ContainerPort = aws.Int32(0), nil, nil }), invalid, ""},
 		"a registry without a network":     {registered("none", func(r *types.ServiceRegistry) {}), invalid, ""},
 		"no network":                       {vpc(nil), invalid, "Network Configuration must be provided when networkMode 'awsvpc' is specified."},
-		"an empty network":                 {vpc(&types.NetworkConfiguration{}), invalid, "subnets can not be empty."},
+		"an empty network":                 {vpc(&types.NetworkConfiguration{}), invalid, "awsvpcConfiguration can not be empty."},
 		"17 subnets":                       {vpc(network(many(17)...)), invalid, "subnets can have at most 16 items."},
 		"6 security groups":                {vpc(&types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: many(1), SecurityGroups: many(6)}}), invalid, "securityGroups can have at most 5 items."},
 		"a blank subnet":                   {vpc(network("")), invalid, ""},

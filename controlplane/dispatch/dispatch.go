@@ -17,6 +17,7 @@ import (
 
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/store"
+	"github.com/longshore/longshore/proto/ecs"
 )
 
 // Config is what a dispatcher needs.
@@ -242,11 +243,15 @@ func (d *Dispatcher) observe(_ *store.Tables, changes []store.Change) {
 }
 
 // concerns returns the task if the change is one that its agent must know; what
-// the agent itself reported is not.
+// the agent itself reported is not. Nor is the end of a task whose host was given
+// up: its containers are left running when that was by force
+// (DeregisterContainerInstance, seed 000).
 func concerns(old, next *model.Task) *model.Task {
 	switch {
 	case next == nil:
 		return old
+	case next.StopCode == ecs.TaskStopCodeTerminationNotice && !store.TaskLive(next):
+		return nil
 	case old == nil, old.DesiredStatus != next.DesiredStatus, store.TaskLive(old) != store.TaskLive(next):
 		return next
 	}

@@ -127,7 +127,7 @@ func TestPortions_PlaceInThePoolOfTheirProvider(t *testing.T) {
 		if len(result.Assignments) != 2 || result.Assignments[0].InstanceID != want || result.Assignments[1].InstanceID != want {
 			t.Errorf("placed %+v, want both on %s", result.Assignments, want)
 		}
-		task := portions[i].Task("t", model.InstanceID(want), time.Unix(1, 0))
+		task := portions[i].Task("t", placement.Assignment{InstanceID: want}, time.Unix(1, 0))
 		if want := []model.ProviderName{"a", "b"}[i]; task.CapacityProvider != want {
 			t.Errorf("task of %q, want %q", task.CapacityProvider, want)
 		}

@@ -3,6 +3,7 @@ package launch
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,8 @@ type Order struct {
 
 	// CapacityStrategy divides the tasks among capacity providers; see Portions.
 	CapacityStrategy []ecs.CapacityProviderStrategyItem
+	Images           map[string]string // digests that are run, by container; without one, what the tag means
+
 	CapacityProvider model.ProviderName // of a portion
 	pool             string             // of that provider
 	Tags             []ecs.Tag
@@ -51,12 +54,12 @@ type Order struct {
 // zones and then over instances (ECS guide, service scheduler concepts).
 func ForService(s *model.Service, d *model.Definition) (*Order, error) {
 	primary := s.Primary()
-	return forPart(s, part{primary.ID, primary.LaunchType, primary.CapacityProviderStrategy, &primary.Wiring}, d)
+	return forPart(s, part{primary.ID, primary.LaunchType, primary.CapacityProviderStrategy, &primary.Wiring, primary.Images}, d)
 }
 
 // ForTaskSet is ForService for one of a service's task sets.
 func ForTaskSet(s *model.Service, set *model.TaskSet, d *model.Definition) (*Order, error) {
-	return forPart(s, part{set.ID, set.LaunchType, set.CapacityProviderStrategy, &set.Wiring}, d)
+	return forPart(s, part{set.ID, set.LaunchType, set.CapacityProviderStrategy, &set.Wiring, nil}, d)
 }
 
 // part is a deployment or a task set.
@@ -65,6 +68,7 @@ type part struct {
 	launchType ecs.LaunchType
 	capacity   []ecs.CapacityProviderStrategyItem
 	wiring     *model.Wiring
+	images     map[string]string // digests by container
 }
 
 // forPart returns the order for tasks of a service's deployment or task set.
@@ -90,6 +94,7 @@ func forPart(s *model.Service, p part, d *model.Definition) (*Order, error) {
 		LaunchType: launchType,
 
 		CapacityStrategy: p.capacity,
+		Images:           p.images,
 
 		Group:      ServiceGroupPrefix + string(s.Name),
 		StartedBy:  string(p.id),
@@ -113,6 +118,7 @@ func (o *Order) Request(count int, source *rand.Rand) placement.Request {
 		MemoryMiB:          r.MemoryMiB,
 		TCP:                r.TCP,
 		UDP:                r.UDP,
+		GPUCount:           gpuCount(&o.Definition.Shape, o.Overrides),
 		Group:              o.Group,
 		RequiredAttributes: requiredAttributes(&o.Definition.Shape),
 		Strategies:         o.Strategies,
@@ -154,13 +160,13 @@ func Strategies(in []ecs.PlacementStrategy) ([]placement.Strategy, error) {
 	return out, nil
 }
 
-// Task returns the record of a new task of the order on an instance.
-func (o *Order) Task(id model.TaskID, instance model.InstanceID, now time.Time) *model.Task {
+// Task returns the record of a new task of the order where placement has put it.
+func (o *Order) Task(id model.TaskID, place placement.Assignment, now time.Time) *model.Task {
 	shape := &o.Definition.Shape
 	t := &model.Task{
 		ID:               id,
 		Cluster:          o.Cluster,
-		Instance:         instance,
+		Instance:         model.InstanceID(place.InstanceID),
 		Definition:       o.Definition.Ref,
 		LaunchType:       o.LaunchType,
 		CapacityProvider: o.CapacityProvider,
@@ -185,13 +191,20 @@ func (o *Order) Task(id model.TaskID, instance model.InstanceID, now time.Time) 
 	if o.LaunchType == ecs.LaunchTypeFARGATE {
 		t.PlatformVersion = FargatePlatform
 	}
+	gpus := place.GPUs
 	for i, c := range shape.ContainerDefinitions {
+		own := min(gpusOf(&c, o.Overrides), len(gpus))
 		t.Containers[i] = model.Container{
 			ID:           model.NewUUID(),
 			Name:         c.Name,
 			Image:        c.Image,
 			LastStatus:   model.TaskPending,
 			HealthStatus: ecs.HealthStatusUNKNOWN,
+			GPUs:         slices.Clone(gpus[:own]),
+		}
+		gpus = gpus[own:]
+		if c.VersionConsistency != ecs.VersionConsistencyDisabled {
+			t.Containers[i].PinnedDigest = o.Images[c.Name]
 		}
 	}
 	return t

@@ -62,7 +62,7 @@ func TestOrder_TaskTakesWhatWasAskedFor(t *testing.T) {
 		}
 		order := launch.Order{Cluster: "c", Definition: &model.Definition{Ref: model.DefinitionRef{Family: "f", Revision: 1}, Shape: d}, Group: "g", Overrides: &o}
 		request := order.Request(1, nil)
-		task := order.Task(model.NewTaskID(), "i", time.Unix(1, 0))
+		task := order.Task(model.NewTaskID(), placement.Assignment{InstanceID: "i"}, time.Unix(1, 0))
 		if r := task.Reserved; r.CPU != request.CPU || r.MemoryMiB != request.MemoryMiB || !slices.Equal(r.TCP, request.TCP) || !slices.Equal(r.UDP, request.UDP) || request.Group != task.Group {
 			t.Fatalf("asked for %+v, took %+v", request, r)
 		}
@@ -88,7 +88,7 @@ func TestForService_SpreadsOverZonesAndInstancesByDefault(t *testing.T) {
 	if !request.DistinctInstance || request.Count != 2 || len(request.RequiredAttributes) != 1 || !request.RequiredAttributes[0].AnyValue {
 		t.Errorf("request %+v", request)
 	}
-	task := order.Task("t", "i", time.Unix(1, 0))
+	task := order.Task("t", placement.Assignment{InstanceID: "i"}, time.Unix(1, 0))
 	if task.Group != "service:s" || task.StartedBy != "ecs-svc/1" || task.Service != "s" || task.Deployment != "ecs-svc/1" || len(task.Tags) != 3 {
 		t.Errorf("task %+v", task)
 	}
@@ -115,6 +115,31 @@ func TestStandaloneTaskTags_OwnTagsWin(t *testing.T) {
 	for s, want := range map[string]bool{"aws:x": true, "AWS:": true, "aws": false, "x": false, "xaws:": false} {
 		if launch.ReservedTag(s) != want {
 			t.Errorf("ReservedTag(%q) = %t", s, !want)
+		}
+	}
+}
+
+func TestOrder_TaskGetsGPUsAndImagesByContainer(t *testing.T) {
+	gpus := func(n string) []ecs.ResourceRequirement {
+		return []ecs.ResourceRequirement{{Type: ecs.ResourceTypeGPU, Value: n}}
+	}
+	order := launch.Order{
+		Definition: &model.Definition{Shape: ecs.TaskDefinition{ContainerDefinitions: []ecs.ContainerDefinition{
+			{Name: "a", ResourceRequirements: gpus("1")}, {Name: "b", VersionConsistency: ecs.VersionConsistencyDisabled}, {Name: "c", ResourceRequirements: gpus("4")},
+		}}},
+		Overrides: &ecs.TaskOverride{ContainerOverrides: []ecs.ContainerOverride{{Name: "c", ResourceRequirements: gpus("2")}}},
+		Images:    map[string]string{"a": "sha256:a", "b": "sha256:b"},
+	}
+	if n := order.Request(1, nil).GPUCount; n != 3 {
+		t.Errorf("asks for %d GPUs, want 3", n)
+	}
+	task := order.Task("t", placement.Assignment{InstanceID: "i", GPUs: []string{"x", "y", "z"}}, time.Unix(1, 0))
+	for i, want := range []struct {
+		gpus   []string
+		digest string
+	}{{[]string{"x"}, "sha256:a"}, {nil, ""}, {[]string{"y", "z"}, ""}} {
+		if c := task.Containers[i]; !slices.Equal(c.GPUs, want.gpus) || c.PinnedDigest != want.digest {
+			t.Errorf("container %s has %v and %q, want %+v", c.Name, c.GPUs, c.PinnedDigest, want)
 		}
 	}
 }

@@ -133,7 +133,7 @@ func TestTask_InAwsvpcModeBeginsWithAnAttachment(t *testing.T) {
 	order := awsvpcOrder("subnet-a")
 	order.LaunchType = ecs.LaunchTypeFARGATE
 	id := model.NewTaskID()
-	task := order.Task(id, "i", time.Unix(1, 0))
+	task := order.Task(id, placement.Assignment{InstanceID: "i"}, time.Unix(1, 0))
 	if task.LastStatus != model.TaskProvisioning || len(task.Attachments) != 1 || task.PlatformVersion != "1.4.0" || task.Subnets()[0] != "subnet-a" {
 		t.Fatalf("task %+v", task)
 	}
@@ -141,7 +141,7 @@ func TestTask_InAwsvpcModeBeginsWithAnAttachment(t *testing.T) {
 	if a.Status != model.AttachmentPrecreated || a.Subnet != "subnet-a" || model.TaskOfAttachment(a.ID) != id {
 		t.Errorf("attachment %+v of task %s", a, id)
 	}
-	if two := awsvpcOrder("a", "b").Task(id, "i", time.Unix(1, 0)).Attachments[0]; two.Subnet != "" {
+	if two := awsvpcOrder("a", "b").Task(id, placement.Assignment{InstanceID: "i"}, time.Unix(1, 0)).Attachments[0]; two.Subnet != "" {
 		t.Errorf("the host chooses between two subnets, and %q is shown before", two.Subnet)
 	}
 }

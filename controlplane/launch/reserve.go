@@ -71,6 +71,26 @@ func number(s string) int64 {
 	return n
 }
 
+// gpuCount is how many GPUs a task of the definition needs.
+func gpuCount(d *ecs.TaskDefinition, o *ecs.TaskOverride) int {
+	n := 0
+	for i := range d.ContainerDefinitions {
+		n += gpusOf(&d.ContainerDefinitions[i], o)
+	}
+	return n
+}
+
+// gpusOf is how many of them are one container's. Registration and the checks of
+// overrides have seen to it that the value is a number.
+func gpusOf(c *ecs.ContainerDefinition, o *ecs.TaskOverride) int {
+	for _, r := range Effective(c, o).ResourceRequirements {
+		if n, err := strconv.Atoi(r.Value); err == nil && r.Type == ecs.ResourceTypeGPU {
+			return n
+		}
+	}
+	return 0
+}
+
 // Effective returns a container of the definition with the task's overrides of
 // its numbers applied. Its environment and command are the agent's to override.
 func Effective(c *ecs.ContainerDefinition, o *ecs.TaskOverride) ecs.ContainerDefinition {
@@ -91,6 +111,9 @@ func Effective(c *ecs.ContainerDefinition, o *ecs.TaskOverride) ecs.ContainerDef
 	}
 	if co.MemoryReservation != nil {
 		out.MemoryReservation = co.MemoryReservation
+	}
+	if len(co.ResourceRequirements) > 0 {
+		out.ResourceRequirements = co.ResourceRequirements
 	}
 	return out
 }

@@ -128,6 +128,11 @@ type Deployment struct {
 
 	CapacityProviderStrategy []ecs.CapacityProviderStrategyItem `json:",omitzero"` // instead of LaunchType
 	Wiring
+
+	// Images are the digests, by container, of the images that the first task of
+	// the deployment ran: later ones run the same, whatever the tags mean by then.
+	// Never changed in place.
+	Images map[string]string `json:",omitzero"`
 }
 
 // Deployment statuses.
@@ -214,7 +219,9 @@ type Container struct {
 	ID              string               `json:",omitzero"` // UUID, the last part of its ARN
 	Name            string               `json:",omitzero"`
 	Image           string               `json:",omitzero"`
-	ImageDigest     string               `json:",omitzero"`
+	ImageDigest     string               `json:",omitzero"` // as the agent says
+	PinnedDigest    string               `json:",omitzero"` // to be run whatever the image's tag means; empty: that
+	GPUs            []string             `json:",omitzero"` // ids of the instance's devices that it was given
 	RuntimeID       string               `json:",omitzero"` // the engine's id
 	LastStatus      TaskStatus           `json:",omitzero"`
 	ExitCode        *int32               `json:",omitzero"`

@@ -184,5 +184,6 @@ func sameBinding(a, b ecs.NetworkBinding) bool {
 		return *p
 	}
 	return a.BindIP == b.BindIP && a.Protocol == b.Protocol &&
+		a.ContainerPortRange == b.ContainerPortRange && a.HostPortRange == b.HostPortRange &&
 		port(a.ContainerPort) == port(b.ContainerPort) && port(a.HostPort) == port(b.HostPort)
 }

@@ -1,5 +1,11 @@
 package model
 
+import "errors"
+
+// ErrInstanceInactive goes along with the refusal of an agent whose container
+// instance was deregistered, by which it is told from one that nobody knows.
+var ErrInstanceInactive = errors.New("the container instance was deregistered")
+
 // TaskStatus is where a task or a container is in its life. It is stored by its name.
 type TaskStatus string
 

@@ -129,11 +129,12 @@ func (p *planner) breakCircuit() {
 	if !breaker.Rollback || last == nil ||
 		last.Definition == failed.Definition && last.LaunchType == failed.LaunchType &&
 			slices.Equal(last.CapacityProviderStrategy, failed.CapacityProviderStrategy) &&
-			reflect.DeepEqual(last.Wiring, failed.Wiring) {
+			reflect.DeepEqual(last.Wiring, failed.Wiring) && runsImagesOf(failed, last) {
 		return
 	}
 	p.svc.LaunchType, p.svc.CapacityProviderStrategy, p.svc.Wiring = last.LaunchType, last.CapacityProviderStrategy, last.Wiring
 	p.svc = Deploy(p.svc, p.NextDeployment, last.Definition, last.LaunchType, p.Now)
 	p.svc.Primary().RolloutStateReason = reasonRollback(p.NextDeployment)
+	p.svc.Primary().Images = last.Images // what has proved itself, and not what its tags mean by now
 	p.event(rollingBack(p.svc.Name, p.NextDeployment))
 }

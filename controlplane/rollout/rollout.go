@@ -102,6 +102,7 @@ func Plan(in Input) Output {
 	}
 	p := newPlanner(in)
 	p.countOutcomes()
+	p.pinImages()
 	p.classify()
 	p.stopUnhealthy()
 	p.settleCounters()

@@ -96,7 +96,7 @@ func (l *Loop) eligible(view *store.Tables, s *model.Service) ([]model.InstanceI
 	}
 	request := order.Request(1, nil)
 	// Whether there is room is no question here: a task that is there takes it.
-	request.CPU, request.MemoryMiB, request.TCP, request.UDP, request.DistinctInstance = 0, 0, nil, nil, false
+	request.CPU, request.MemoryMiB, request.TCP, request.UDP, request.GPUCount, request.DistinctInstance = 0, 0, nil, nil, 0, false
 	fleet := view.Fleet(s.Cluster)
 	if order.DependsOnTasks() {
 		fleet = withoutTasksOf(fleet, view, s)
@@ -202,7 +202,7 @@ func (l *Loop) start(tx *store.Tx, order *launch.Order, want rollout.Start, now 
 	for _, portion := range order.Portions(want.Count, byProvider(tx, order), tx.PoolOfProvider) {
 		result := portion.PlaceOn(tx.Fleet(order.Cluster), want.Instances, source)
 		for _, a := range result.Assignments {
-			t := portion.Task(model.NewTaskID(), model.InstanceID(a.InstanceID), now)
+			t := portion.Task(model.NewTaskID(), a, now)
 			tx.PutTask(t)
 			started = append(started, t.ID)
 		}

@@ -134,7 +134,11 @@ func running(t *model.Task) bool { return t.LastStatus == model.TaskRunning }
 
 func use(t *model.Task) placement.Use {
 	r := t.Reserved
-	return placement.Use{CPU: r.CPU, MemoryMiB: r.MemoryMiB, TCP: r.TCP, UDP: r.UDP, Group: t.Group}
+	u := placement.Use{CPU: r.CPU, MemoryMiB: r.MemoryMiB, TCP: r.TCP, UDP: r.UDP, Group: t.Group}
+	for i := range t.Containers {
+		u.GPUs = append(u.GPUs, t.Containers[i].GPUs...)
+	}
+	return u
 }
 
 // Placeable is a container instance as placement sees it.

@@ -45,6 +45,7 @@ var pure = map[string][]string{
 	"controlplane/query":     {"MODULE/proto", "MODULE/controlplane/model"},
 	"controlplane/rollout":   {"MODULE/proto", "MODULE/controlplane/model"},
 	"agent/lifecycle":        {"MODULE/proto", "MODULE/agent/runtime"},
+	"agent/imagecleanup":     {},
 }
 
 // pureForbids is what in the standard library acts on the world, or differs

@@ -38,7 +38,7 @@ func Build() (string, error) {
 type Process struct {
 	tb           testing.TB
 	cmd          *exec.Cmd
-	log          buffer
+	log          Buffer
 	ready, ended chan struct{}
 }
 
@@ -128,19 +128,21 @@ func (p *Process) Stop() {
 	}
 }
 
-// buffer is a buffer that several goroutines may use.
-type buffer struct {
+// Buffer is a buffer that several goroutines may use.
+type Buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (l *buffer) Write(p []byte) (int, error) {
+// Write appends.
+func (l *Buffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.Write(p)
 }
 
-func (l *buffer) String() string {
+// String is all that was written so far.
+func (l *Buffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()

@@ -56,6 +56,9 @@ func (s *Server) task(t *model.Task) (*agentv1.Task, error) {
 	}
 	for _, c := range t.Containers {
 		out.ContainerArns = append(out.ContainerArns, s.cfg.Owner.ContainerARN(t.Cluster, t.ID, c.ID))
+		if len(c.GPUs) > 0 || c.PinnedDigest != "" {
+			out.Assignments = append(out.Assignments, &agentv1.Assignment{Container: c.Name, GpuIds: c.GPUs, ImageDigest: c.PinnedDigest})
+		}
 	}
 	if t.Overrides != nil {
 		b, err := json.Marshal(t.Overrides)
@@ -116,6 +119,13 @@ func taskReport(t *agentv1.TaskState) model.TaskReport {
 func bindings(list []*agentv1.NetworkBinding) []ecs.NetworkBinding {
 	out := make([]ecs.NetworkBinding, 0, len(list))
 	for _, b := range list {
+		if b.GetContainerPortRange() != "" {
+			out = append(out, ecs.NetworkBinding{
+				BindIP: b.GetBindIp(), Protocol: ecs.TransportProtocol(b.GetProtocol()),
+				ContainerPortRange: b.GetContainerPortRange(), HostPortRange: b.GetHostPortRange(),
+			})
+			continue
+		}
 		container, host := int32(b.GetContainerPort()), int32(b.GetHostPort())
 		out = append(out, ecs.NetworkBinding{
 			BindIP: b.GetBindIp(), ContainerPort: &container, HostPort: &host, Protocol: ecs.TransportProtocol(b.GetProtocol()),

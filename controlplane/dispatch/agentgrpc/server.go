@@ -80,12 +80,15 @@ func (s *Server) RegisterContainerInstance(ctx context.Context, r *agentv1.Regis
 }
 
 // wireError gives each error the code by which the agent decides what to do:
-// NotFound makes it register anew, Unavailable makes it look for the leader.
+// NotFound makes it register anew, FailedPrecondition makes it leave everything
+// as it is, because its instance was deregistered, Unavailable makes it look for the leader.
 func wireError(err error) error {
 	var refused *ecs.Error
 	switch {
 	case errors.Is(err, dispatch.ErrUnknownInstance):
 		return status.Error(codes.NotFound, err.Error())
+	case errors.Is(err, model.ErrInstanceInactive):
+		return status.Error(codes.FailedPrecondition, err.Error())
 	case errors.As(err, &refused) && refused.Code == ecs.CodeClient:
 		// Of RegisterContainerInstance: the ARN is of no registered instance.
 		return status.Error(codes.NotFound, refused.Message)

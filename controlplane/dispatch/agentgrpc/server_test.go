@@ -318,3 +318,33 @@ func TestSession_EndsWhenTheInstanceIsDeregistered(t *testing.T) {
 		}
 	}
 }
+
+func TestSession_TellsWhatContainersWereAssignedAndTakesPortRanges(t *testing.T) {
+	b := newBench(t, time.Minute)
+	b.putTask("t1", "i")
+	b.update(func(tx *store.Tx) {
+		task, _ := tx.Task("c", "t1")
+		next := *task
+		next.Containers = slices.Clone(task.Containers)
+		next.Containers[0].GPUs, next.Containers[0].PinnedDigest = []string{"GPU-1"}, "sha256:1"
+		tx.PutTask(&next)
+	})
+	stream := b.connect(t.Context(), "i")
+	assignments := await(t, stream, fullDesired).GetDesired().Tasks[0].Assignments
+	if len(assignments) != 1 || assignments[0].Container != "main" || assignments[0].ImageDigest != "sha256:1" || !slices.Equal(assignments[0].GpuIds, []string{"GPU-1"}) {
+		t.Errorf("assignments %v", assignments)
+	}
+	binding := &agentv1.NetworkBinding{BindIp: "0.0.0.0", Protocol: "tcp", ContainerPortRange: "80-81", HostPortRange: "90-91"}
+	state := &agentv1.TaskState{Arn: owner.TaskARN("c", "t1"), Status: "RUNNING", Containers: []*agentv1.ContainerState{
+		{Name: "main", Status: "RUNNING", NetworkBindings: []*agentv1.NetworkBinding{binding}},
+	}}
+	if err := stream.Send(report(1, state)); err != nil {
+		t.Fatal(err)
+	}
+	await(t, stream, func(m *agentv1.ControlMessage) bool { return m.GetAck().GetSequence() == 1 })
+	task, _ := b.store.View().Task("c", "t1")
+	got := task.Containers[0].NetworkBindings
+	if len(got) != 1 || got[0].ContainerPortRange != "80-81" || got[0].HostPortRange != "90-91" || got[0].ContainerPort != nil || got[0].HostPort != nil {
+		t.Errorf("bindings %+v", got)
+	}
+}

@@ -917,6 +917,7 @@ type Task struct {
 	Group         string                 `protobuf:"bytes,8,opt,name=group,proto3" json:"group,omitempty"`
 	StopReason    string                 `protobuf:"bytes,9,opt,name=stop_reason,json=stopReason,proto3" json:"stop_reason,omitempty"` // why it should stop, when it should
 	Subnets       []string               `protobuf:"bytes,20,rep,name=subnets,proto3" json:"subnets,omitempty"`                        // of a task in awsvpc mode: the first that the host offers becomes the task's
+	Assignments   []*Assignment          `protobuf:"bytes,15,rep,name=assignments,proto3" json:"assignments,omitempty"`                // of containers that have been assigned something
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1021,6 +1022,74 @@ func (x *Task) GetSubnets() []string {
 	return nil
 }
 
+func (x *Task) GetAssignments() []*Assignment {
+	if x != nil {
+		return x.Assignments
+	}
+	return nil
+}
+
+// Assignment is what the control plane has chosen for one container of a task.
+type Assignment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Container     string                 `protobuf:"bytes,1,opt,name=container,proto3" json:"container,omitempty"` // name
+	GpuIds        []string               `protobuf:"bytes,2,rep,name=gpu_ids,json=gpuIds,proto3" json:"gpu_ids,omitempty"`
+	ImageDigest   string                 `protobuf:"bytes,3,opt,name=image_digest,json=imageDigest,proto3" json:"image_digest,omitempty"` // run this one, whatever the image's tag means now
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Assignment) Reset() {
+	*x = Assignment{}
+	mi := &file_agent_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Assignment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Assignment) ProtoMessage() {}
+
+func (x *Assignment) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
+func (*Assignment) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Assignment) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
+func (x *Assignment) GetGpuIds() []string {
+	if x != nil {
+		return x.GpuIds
+	}
+	return nil
+}
+
+func (x *Assignment) GetImageDigest() string {
+	if x != nil {
+		return x.ImageDigest
+	}
+	return ""
+}
+
 // Report is a batch of SubmitTaskStateChange. Each is the whole truth about its
 // task, so that repeating one, or skipping to the newest, is harmless.
 type Report struct {
@@ -1033,7 +1102,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_agent_proto_msgTypes[16]
+	mi := &file_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1114,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[16]
+	mi := &file_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1127,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{16}
+	return file_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Report) GetSequence() uint64 {
@@ -1094,7 +1163,7 @@ type TaskState struct {
 
 func (x *TaskState) Reset() {
 	*x = TaskState{}
-	mi := &file_agent_proto_msgTypes[17]
+	mi := &file_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1106,7 +1175,7 @@ func (x *TaskState) String() string {
 func (*TaskState) ProtoMessage() {}
 
 func (x *TaskState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[17]
+	mi := &file_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1119,7 +1188,7 @@ func (x *TaskState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskState.ProtoReflect.Descriptor instead.
 func (*TaskState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{17}
+	return file_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TaskState) GetArn() string {
@@ -1211,7 +1280,7 @@ type NetworkInterface struct {
 
 func (x *NetworkInterface) Reset() {
 	*x = NetworkInterface{}
-	mi := &file_agent_proto_msgTypes[18]
+	mi := &file_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1292,7 @@ func (x *NetworkInterface) String() string {
 func (*NetworkInterface) ProtoMessage() {}
 
 func (x *NetworkInterface) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[18]
+	mi := &file_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1305,7 @@ func (x *NetworkInterface) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkInterface.ProtoReflect.Descriptor instead.
 func (*NetworkInterface) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{18}
+	return file_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *NetworkInterface) GetSubnet() string {
@@ -1276,7 +1345,7 @@ type ContainerState struct {
 
 func (x *ContainerState) Reset() {
 	*x = ContainerState{}
-	mi := &file_agent_proto_msgTypes[19]
+	mi := &file_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1288,7 +1357,7 @@ func (x *ContainerState) String() string {
 func (*ContainerState) ProtoMessage() {}
 
 func (x *ContainerState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[19]
+	mi := &file_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1301,7 +1370,7 @@ func (x *ContainerState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerState.ProtoReflect.Descriptor instead.
 func (*ContainerState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{19}
+	return file_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ContainerState) GetName() string {
@@ -1361,18 +1430,20 @@ func (x *ContainerState) GetNetworkBindings() []*NetworkBinding {
 }
 
 type NetworkBinding struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	BindIp        string                 `protobuf:"bytes,1,opt,name=bind_ip,json=bindIp,proto3" json:"bind_ip,omitempty"`
-	ContainerPort uint32                 `protobuf:"varint,2,opt,name=container_port,json=containerPort,proto3" json:"container_port,omitempty"`
-	HostPort      uint32                 `protobuf:"varint,3,opt,name=host_port,json=hostPort,proto3" json:"host_port,omitempty"`
-	Protocol      string                 `protobuf:"bytes,4,opt,name=protocol,proto3" json:"protocol,omitempty"` // tcp or udp
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	BindIp             string                 `protobuf:"bytes,1,opt,name=bind_ip,json=bindIp,proto3" json:"bind_ip,omitempty"`
+	ContainerPort      uint32                 `protobuf:"varint,2,opt,name=container_port,json=containerPort,proto3" json:"container_port,omitempty"`
+	HostPort           uint32                 `protobuf:"varint,3,opt,name=host_port,json=hostPort,proto3" json:"host_port,omitempty"`
+	Protocol           string                 `protobuf:"bytes,4,opt,name=protocol,proto3" json:"protocol,omitempty"`                                                 // tcp or udp
+	ContainerPortRange string                 `protobuf:"bytes,5,opt,name=container_port_range,json=containerPortRange,proto3" json:"container_port_range,omitempty"` // "from-to", instead of the two ports
+	HostPortRange      string                 `protobuf:"bytes,6,opt,name=host_port_range,json=hostPortRange,proto3" json:"host_port_range,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *NetworkBinding) Reset() {
 	*x = NetworkBinding{}
-	mi := &file_agent_proto_msgTypes[20]
+	mi := &file_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1384,7 +1455,7 @@ func (x *NetworkBinding) String() string {
 func (*NetworkBinding) ProtoMessage() {}
 
 func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[20]
+	mi := &file_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1397,7 +1468,7 @@ func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkBinding.ProtoReflect.Descriptor instead.
 func (*NetworkBinding) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{20}
+	return file_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *NetworkBinding) GetBindIp() string {
@@ -1428,6 +1499,20 @@ func (x *NetworkBinding) GetProtocol() string {
 	return ""
 }
 
+func (x *NetworkBinding) GetContainerPortRange() string {
+	if x != nil {
+		return x.ContainerPortRange
+	}
+	return ""
+}
+
+func (x *NetworkBinding) GetHostPortRange() string {
+	if x != nil {
+		return x.HostPortRange
+	}
+	return ""
+}
+
 // Ack says that all reports up to the sequence number are durable.
 type Ack struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1438,7 +1523,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_agent_proto_msgTypes[21]
+	mi := &file_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1450,7 +1535,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[21]
+	mi := &file_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1463,7 +1548,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{21}
+	return file_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Ack) GetSequence() uint64 {
@@ -1536,7 +1621,7 @@ const file_agent_proto_rawDesc = "" +
 	"\n" +
 	"Definition\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x12\n" +
-	"\x04json\x18\x02 \x01(\fR\x04json\"\xb2\x02\n" +
+	"\x04json\x18\x02 \x01(\fR\x04json\"\xf4\x02\n" +
 	"\x04Task\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x18\n" +
 	"\acluster\x18\x02 \x01(\tR\acluster\x12\x1e\n" +
@@ -1550,7 +1635,13 @@ const file_agent_proto_rawDesc = "" +
 	"\x05group\x18\b \x01(\tR\x05group\x12\x1f\n" +
 	"\vstop_reason\x18\t \x01(\tR\n" +
 	"stopReason\x12\x18\n" +
-	"\asubnets\x18\x14 \x03(\tR\asubnets\"Y\n" +
+	"\asubnets\x18\x14 \x03(\tR\asubnets\x12@\n" +
+	"\vassignments\x18\x0f \x03(\v2\x1e.longshore.agent.v1.AssignmentR\vassignments\"f\n" +
+	"\n" +
+	"Assignment\x12\x1c\n" +
+	"\tcontainer\x18\x01 \x01(\tR\tcontainer\x12\x17\n" +
+	"\agpu_ids\x18\x02 \x03(\tR\x06gpuIds\x12!\n" +
+	"\fimage_digest\x18\x03 \x01(\tR\vimageDigest\"Y\n" +
 	"\x06Report\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x123\n" +
 	"\x05tasks\x18\x02 \x03(\v2\x1d.longshore.agent.v1.TaskStateR\x05tasks\"\xc7\x03\n" +
@@ -1586,12 +1677,14 @@ const file_agent_proto_rawDesc = "" +
 	"\rhealth_status\x18\a \x01(\tR\fhealthStatus\x12M\n" +
 	"\x10network_bindings\x18\b \x03(\v2\".longshore.agent.v1.NetworkBindingR\x0fnetworkBindingsB\f\n" +
 	"\n" +
-	"_exit_code\"\x89\x01\n" +
+	"_exit_code\"\xe3\x01\n" +
 	"\x0eNetworkBinding\x12\x17\n" +
 	"\abind_ip\x18\x01 \x01(\tR\x06bindIp\x12%\n" +
 	"\x0econtainer_port\x18\x02 \x01(\rR\rcontainerPort\x12\x1b\n" +
 	"\thost_port\x18\x03 \x01(\rR\bhostPort\x12\x1a\n" +
-	"\bprotocol\x18\x04 \x01(\tR\bprotocol\"!\n" +
+	"\bprotocol\x18\x04 \x01(\tR\bprotocol\x120\n" +
+	"\x14container_port_range\x18\x05 \x01(\tR\x12containerPortRange\x12&\n" +
+	"\x0fhost_port_range\x18\x06 \x01(\tR\rhostPortRange\"!\n" +
 	"\x03Ack\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence2\xd2\x03\n" +
 	"\fAgentService\x12y\n" +
@@ -1612,7 +1705,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_agent_proto_goTypes = []any{
 	(*ResolveSecretsRequest)(nil),             // 0: longshore.agent.v1.ResolveSecretsRequest
 	(*ResolveSecretsResponse)(nil),            // 1: longshore.agent.v1.ResolveSecretsResponse
@@ -1630,46 +1723,48 @@ var file_agent_proto_goTypes = []any{
 	(*Desired)(nil),                           // 13: longshore.agent.v1.Desired
 	(*Definition)(nil),                        // 14: longshore.agent.v1.Definition
 	(*Task)(nil),                              // 15: longshore.agent.v1.Task
-	(*Report)(nil),                            // 16: longshore.agent.v1.Report
-	(*TaskState)(nil),                         // 17: longshore.agent.v1.TaskState
-	(*NetworkInterface)(nil),                  // 18: longshore.agent.v1.NetworkInterface
-	(*ContainerState)(nil),                    // 19: longshore.agent.v1.ContainerState
-	(*NetworkBinding)(nil),                    // 20: longshore.agent.v1.NetworkBinding
-	(*Ack)(nil),                               // 21: longshore.agent.v1.Ack
-	nil,                                       // 22: longshore.agent.v1.ContainerSecrets.EnvironmentEntry
-	nil,                                       // 23: longshore.agent.v1.ContainerSecrets.LogOptionsEntry
+	(*Assignment)(nil),                        // 16: longshore.agent.v1.Assignment
+	(*Report)(nil),                            // 17: longshore.agent.v1.Report
+	(*TaskState)(nil),                         // 18: longshore.agent.v1.TaskState
+	(*NetworkInterface)(nil),                  // 19: longshore.agent.v1.NetworkInterface
+	(*ContainerState)(nil),                    // 20: longshore.agent.v1.ContainerState
+	(*NetworkBinding)(nil),                    // 21: longshore.agent.v1.NetworkBinding
+	(*Ack)(nil),                               // 22: longshore.agent.v1.Ack
+	nil,                                       // 23: longshore.agent.v1.ContainerSecrets.EnvironmentEntry
+	nil,                                       // 24: longshore.agent.v1.ContainerSecrets.LogOptionsEntry
 }
 var file_agent_proto_depIdxs = []int32{
 	2,  // 0: longshore.agent.v1.ResolveSecretsResponse.containers:type_name -> longshore.agent.v1.ContainerSecrets
-	22, // 1: longshore.agent.v1.ContainerSecrets.environment:type_name -> longshore.agent.v1.ContainerSecrets.EnvironmentEntry
-	23, // 2: longshore.agent.v1.ContainerSecrets.log_options:type_name -> longshore.agent.v1.ContainerSecrets.LogOptionsEntry
+	23, // 1: longshore.agent.v1.ContainerSecrets.environment:type_name -> longshore.agent.v1.ContainerSecrets.EnvironmentEntry
+	24, // 2: longshore.agent.v1.ContainerSecrets.log_options:type_name -> longshore.agent.v1.ContainerSecrets.LogOptionsEntry
 	3,  // 3: longshore.agent.v1.ContainerSecrets.registry:type_name -> longshore.agent.v1.RegistryCredentials
 	11, // 4: longshore.agent.v1.AgentMessage.hello:type_name -> longshore.agent.v1.Hello
-	16, // 5: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
+	17, // 5: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
 	12, // 6: longshore.agent.v1.AgentMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
 	13, // 7: longshore.agent.v1.ControlMessage.desired:type_name -> longshore.agent.v1.Desired
-	21, // 8: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
+	22, // 8: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
 	12, // 9: longshore.agent.v1.ControlMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
 	4,  // 10: longshore.agent.v1.ControlMessage.welcome:type_name -> longshore.agent.v1.Welcome
 	14, // 11: longshore.agent.v1.Desired.definitions:type_name -> longshore.agent.v1.Definition
 	15, // 12: longshore.agent.v1.Desired.tasks:type_name -> longshore.agent.v1.Task
-	17, // 13: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
-	19, // 14: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
-	18, // 15: longshore.agent.v1.TaskState.network_interface:type_name -> longshore.agent.v1.NetworkInterface
-	20, // 16: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
-	5,  // 17: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
-	7,  // 18: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
-	9,  // 19: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
-	0,  // 20: longshore.agent.v1.AgentService.ResolveSecrets:input_type -> longshore.agent.v1.ResolveSecretsRequest
-	6,  // 21: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
-	8,  // 22: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
-	10, // 23: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
-	1,  // 24: longshore.agent.v1.AgentService.ResolveSecrets:output_type -> longshore.agent.v1.ResolveSecretsResponse
-	21, // [21:25] is the sub-list for method output_type
-	17, // [17:21] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	16, // 13: longshore.agent.v1.Task.assignments:type_name -> longshore.agent.v1.Assignment
+	18, // 14: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
+	20, // 15: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
+	19, // 16: longshore.agent.v1.TaskState.network_interface:type_name -> longshore.agent.v1.NetworkInterface
+	21, // 17: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
+	5,  // 18: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
+	7,  // 19: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
+	9,  // 20: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
+	0,  // 21: longshore.agent.v1.AgentService.ResolveSecrets:input_type -> longshore.agent.v1.ResolveSecretsRequest
+	6,  // 22: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
+	8,  // 23: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
+	10, // 24: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
+	1,  // 25: longshore.agent.v1.AgentService.ResolveSecrets:output_type -> longshore.agent.v1.ResolveSecretsResponse
+	22, // [22:26] is the sub-list for method output_type
+	18, // [18:22] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1688,14 +1783,14 @@ func file_agent_proto_init() {
 		(*ControlMessage_Heartbeat)(nil),
 		(*ControlMessage_Welcome)(nil),
 	}
-	file_agent_proto_msgTypes[19].OneofWrappers = []any{}
+	file_agent_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Where the programs listen: not at the same port, because some of the tests
@@ -27,7 +28,7 @@ func main() {
 		fail("what to do is missing")
 	}
 	switch os.Args[1] {
-	case "serve": // answers on port 8080, and ends with 0 on SIGTERM, with CODE on /exit/CODE
+	case "serve": // answers on port 8080, with a file on /read/PATH; ends with 0 on SIGTERM, with CODE on /exit/CODE
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, syscall.SIGTERM)
 		serve(stop, serving)
@@ -50,6 +51,10 @@ func serve(stop <-chan os.Signal, address string) {
 		failed <- http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if code, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/exit/")); err == nil {
 				os.Exit(code)
+			}
+			if path, ok := strings.CutPrefix(r.URL.Path, "/read/"); ok {
+				http.ServeContent(w, r, path, time.Time{}, contentOf("/"+path))
+				return
 			}
 			// A client that is gone is no concern of a test's server.
 			_, _ = fmt.Fprintln(w, answer(r))
@@ -113,6 +118,15 @@ func processes() string {
 		}
 	}
 	return strings.Join(names, ", ")
+}
+
+// contentOf is what a file of this container says, or why that is not to be known.
+func contentOf(path string) *strings.Reader {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return strings.NewReader("error: " + err.Error())
+	}
+	return strings.NewReader(string(content))
 }
 
 func ask() {

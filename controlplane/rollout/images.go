@@ -1,0 +1,53 @@
+package rollout
+
+import (
+	"maps"
+
+	"github.com/longshore/longshore/controlplane/model"
+)
+
+// pinImages notes which images the PRIMARY deployment's first task runs: the later
+// ones are to run the same (ECS guide, container image resolution). What has been
+// noted stays for as long as the deployment does.
+func (p *planner) pinImages() {
+	primary := p.svc.Primary()
+	first := map[string]*model.Task{}
+	found := map[string]string{}
+	for _, t := range p.Tasks {
+		if t.Deployment != primary.ID {
+			continue
+		}
+		for i := range t.Containers {
+			c := &t.Containers[i]
+			if c.ImageDigest == "" || primary.Images[c.Name] != "" {
+				continue
+			}
+			if f := first[c.Name]; f == nil || earlier(t, f) {
+				first[c.Name], found[c.Name] = t, c.ImageDigest
+			}
+		}
+	}
+	if len(found) == 0 {
+		return
+	}
+	maps.Copy(found, primary.Images)
+	primary.Images = found
+}
+
+func earlier(a, b *model.Task) bool {
+	if !a.CreatedAt.Equal(b.CreatedAt) {
+		return a.CreatedAt.Before(b.CreatedAt)
+	}
+	return a.ID < b.ID
+}
+
+// runsImagesOf tells whether a deployment runs the images that another has noted. A
+// tag may have come to mean another one in between: that is worth going back for.
+func runsImagesOf(d, other *model.Deployment) bool {
+	for container, digest := range other.Images {
+		if d.Images[container] != digest {
+			return false
+		}
+	}
+	return true
+}
