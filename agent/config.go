@@ -27,7 +27,10 @@ type Config struct {
 	TLS          *tls.Config // nil: plain text
 	DialOptions  []grpc.DialOption
 
-	InstanceName     string            // shown as ec2InstanceId; the host's name
+	InstanceName string // shown as ec2InstanceId; the host's name
+	// AdvertiseAddress is where others reach the host's ports; default: the address from
+	// which the host reaches the control plane.
+	AdvertiseAddress string
 	AvailabilityZone string            // "local-1a", as if the machine room were the zone a of a region "local-1"
 	Attributes       map[string]string // more of them, or other values of those that the agent finds out
 	Version          string            // of the agent
@@ -49,6 +52,8 @@ type Config struct {
 	// cpu or memory of their own do not come here.
 	CgroupRoot  string
 	FileSystems map[string]lifecycle.FileSystem // NFS servers, by ids of EFS file systems
+
+	DNS *DNSConfig // nil: containers have the host's resolvers
 
 	TaskCleanupWait time.Duration // how long stopped containers are kept; 3 h
 	StopTimeout     time.Duration // between stop signal and kill where the definition does not say; 30 s

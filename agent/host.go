@@ -117,6 +117,11 @@ func (a *Agent) attributes(info runtime.Info, o *offer) []ecs.Attribute {
 		all["ecs.capability.docker-plugin."+driver] = ""
 	}
 	maps.Copy(all, o.attributes(!a.config.NoFargate))
+	if address, err := a.address(); err != nil {
+		a.log.Warn("load balancers can not reach the ports of this host", "error", err)
+	} else {
+		all[attributeAddress] = address
+	}
 	maps.Copy(all, a.config.Attributes)
 	var attributes []ecs.Attribute
 	for _, name := range slices.Sorted(maps.Keys(all)) {

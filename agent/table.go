@@ -23,14 +23,15 @@ const maxStarts = 64
 // the control plane and from the engine; it takes it in only once it has heard
 // from both, for either alone would mislead it.
 type table struct {
-	config  Config
-	runtime runtime.Runtime
-	images  *images
-	metrics *metrics
-	log     *slog.Logger
-	session *session.Session
-	starts  *semaphore.Weighted
-	wake    chan struct{}
+	config   Config
+	runtime  runtime.Runtime
+	images   *images
+	metrics  *metrics
+	log      *slog.Logger
+	session  *session.Session
+	resolver *resolver
+	starts   *semaphore.Weighted
+	wake     chan struct{}
 
 	mu       sync.Mutex
 	instance string             // ARN under which new containers are made

@@ -39,6 +39,9 @@ type Config struct {
 	EtcdLimits    store.Limits // of transactions of the external cluster; default store.DefaultLimits
 
 	API, Agents, Ops net.Listener
+	// DNS and DNSOverTCP answer for the namespaces; nil: this control plane answers no DNS.
+	DNS        net.PacketConn
+	DNSOverTCP net.Listener
 	// AdvertiseAPI and AdvertiseAgents are the addresses by which other control
 	// planes and agents reach this one. Default: the listeners' own.
 	AdvertiseAPI, AdvertiseAgents string
@@ -155,6 +158,7 @@ func (c *ControlPlane) Run(ctx context.Context) error {
 	group.Go(func() error { return c.serveAPI(ctx) })
 	group.Go(func() error { return c.serveAgents(ctx) })
 	group.Go(func() error { return c.serveOps(ctx) })
+	group.Go(func() error { return c.serveDNS(ctx) })
 	group.Go(func() error { return leader.Observe(ctx, c.etcd.client, c.learnLeader) })
 	group.Go(func() error {
 		if err := c.checkSecrets(ctx); err != nil {

@@ -22,6 +22,7 @@ import (
 type controlPlaneFlags struct {
 	account, region             string
 	apiAddr, agentAddr, opsAddr string
+	dnsAddr                     string
 	advertiseAPI, advertise     string
 	etcdEndpoints               []string
 	etcdMaxTxnOps               int
@@ -41,6 +42,7 @@ func (f *controlPlaneFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.apiAddr, "api-addr", "127.0.0.1:7470", "address of the ECS API")
 	flags.StringVar(&f.agentAddr, "agent-addr", "", "address for agents (default 127.0.0.1:7471; with TLS :7471)")
 	flags.StringVar(&f.opsAddr, "ops-addr", "127.0.0.1:7472", "address of metrics, health and profiles")
+	flags.StringVar(&f.dnsAddr, "dns-addr", "", "address at which DNS is answered for the namespaces of service discovery, over UDP and TCP (default: none; containers ask their host's agent)")
 	flags.StringToStringVar(&f.keys, "access-key", nil, "ID=SECRET of a caller of the API, may be repeated; without any, callers are not checked")
 	flags.DurationVar(&f.disconnect, "agent-disconnect-after", 5*time.Second, "silence after which an instance is not connected and gets no tasks")
 	flags.DurationVar(&f.replace, "agent-replace-after", 15*time.Second, "silence after which the service tasks of an instance are replaced elsewhere")
@@ -146,6 +148,10 @@ func (f *controlPlaneFlags) listen(cfg *controlplane.Config, agentAddr string, l
 		}
 		*l.listener = listener
 	}
+	if err := listenDNS(cfg, f.dnsAddr); err != nil {
+		closeListeners(*cfg)
+		return err
+	}
 	if host, _, err := net.SplitHostPort(cfg.Agents.Addr().String()); err == nil && cfg.AgentTLS == nil {
 		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
 			log.Warn("agents connect without TLS: anyone who reaches the address can register a host", "address", cfg.Agents.Addr().String())
@@ -155,10 +161,13 @@ func (f *controlPlaneFlags) listen(cfg *controlplane.Config, agentAddr string, l
 }
 
 func closeListeners(cfg controlplane.Config) {
-	for _, l := range []net.Listener{cfg.API, cfg.Agents, cfg.Ops} {
+	for _, l := range []net.Listener{cfg.API, cfg.Agents, cfg.Ops, cfg.DNSOverTCP} {
 		if l != nil {
 			l.Close()
 		}
+	}
+	if cfg.DNS != nil {
+		cfg.DNS.Close()
 	}
 }
 

@@ -40,13 +40,14 @@ func newRoot() *cobra.Command {
   longshore agent          makes this host a container instance
   longshore plan           shows what a RunTask or an UpdateService would do
   longshore secret         puts, lists and removes secrets for tasks
+  longshore namespace      creates, lists and deletes the namespaces of service discovery
 
 Drive it with the tools you know:  aws ecs list-clusters --endpoint-url http://127.0.0.1:7470`,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDev(), newControlPlane(), newAgent(), newPlan(), newSecret())
+	root.AddCommand(newDev(), newControlPlane(), newAgent(), newPlan(), newSecret(), newNamespace())
 	return root
 }
 

@@ -14,5 +14,5 @@ const (
 
 // IsOffer tells whether an attribute is one of those.
 func IsOffer(attribute string) bool {
-	return attribute == FargateAttribute || attribute == AnySubnetAttribute || strings.HasPrefix(attribute, SubnetAttribute) || strings.HasPrefix(attribute, FileSystemAttribute)
+	return attribute == FargateAttribute || attribute == AddressAttribute || attribute == AnySubnetAttribute || strings.HasPrefix(attribute, SubnetAttribute) || strings.HasPrefix(attribute, FileSystemAttribute)
 }

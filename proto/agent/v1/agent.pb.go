@@ -587,6 +587,7 @@ type ControlMessage struct {
 	//	*ControlMessage_Ack
 	//	*ControlMessage_Heartbeat
 	//	*ControlMessage_Welcome
+	//	*ControlMessage_Names
 	Message       isControlMessage_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -665,6 +666,15 @@ func (x *ControlMessage) GetWelcome() *Welcome {
 	return nil
 }
 
+func (x *ControlMessage) GetNames() *Names {
+	if x != nil {
+		if x, ok := x.Message.(*ControlMessage_Names); ok {
+			return x.Names
+		}
+	}
+	return nil
+}
+
 type isControlMessage_Message interface {
 	isControlMessage_Message()
 }
@@ -685,6 +695,10 @@ type ControlMessage_Welcome struct {
 	Welcome *Welcome `protobuf:"bytes,4,opt,name=welcome,proto3,oneof"`
 }
 
+type ControlMessage_Names struct {
+	Names *Names `protobuf:"bytes,40,opt,name=names,proto3,oneof"`
+}
+
 func (*ControlMessage_Desired) isControlMessage_Message() {}
 
 func (*ControlMessage_Ack) isControlMessage_Message() {}
@@ -692,6 +706,314 @@ func (*ControlMessage_Ack) isControlMessage_Message() {}
 func (*ControlMessage_Heartbeat) isControlMessage_Message() {}
 
 func (*ControlMessage_Welcome) isControlMessage_Message() {}
+
+func (*ControlMessage_Names) isControlMessage_Message() {}
+
+// Names says which names the agent is to answer to the containers of its host: all
+// of them first, and then what changed. What it was told stays true without a session.
+type Names struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Full            bool                   `protobuf:"varint,1,opt,name=full,proto3" json:"full,omitempty"`                                    // these are all
+	Zones           []*NameZone            `protobuf:"bytes,2,rep,name=zones,proto3" json:"zones,omitempty"`                                   // made or changed
+	RemovedZones    []string               `protobuf:"bytes,3,rep,name=removed_zones,json=removedZones,proto3" json:"removed_zones,omitempty"` // ids
+	Services        []*NameService         `protobuf:"bytes,4,rep,name=services,proto3" json:"services,omitempty"`
+	RemovedServices []string               `protobuf:"bytes,5,rep,name=removed_services,json=removedServices,proto3" json:"removed_services,omitempty"` // ids
+	Members         []*NameMember          `protobuf:"bytes,6,rep,name=members,proto3" json:"members,omitempty"`
+	RemovedMembers  []*NameMember          `protobuf:"bytes,7,rep,name=removed_members,json=removedMembers,proto3" json:"removed_members,omitempty"` // service and id
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Names) Reset() {
+	*x = Names{}
+	mi := &file_agent_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Names) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Names) ProtoMessage() {}
+
+func (x *Names) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Names.ProtoReflect.Descriptor instead.
+func (*Names) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Names) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
+func (x *Names) GetZones() []*NameZone {
+	if x != nil {
+		return x.Zones
+	}
+	return nil
+}
+
+func (x *Names) GetRemovedZones() []string {
+	if x != nil {
+		return x.RemovedZones
+	}
+	return nil
+}
+
+func (x *Names) GetServices() []*NameService {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *Names) GetRemovedServices() []string {
+	if x != nil {
+		return x.RemovedServices
+	}
+	return nil
+}
+
+func (x *Names) GetMembers() []*NameMember {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *Names) GetRemovedMembers() []*NameMember {
+	if x != nil {
+		return x.RemovedMembers
+	}
+	return nil
+}
+
+type NameZone struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	NegativeTtl   uint32                 `protobuf:"varint,3,opt,name=negative_ttl,json=negativeTtl,proto3" json:"negative_ttl,omitempty"` // seconds
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NameZone) Reset() {
+	*x = NameZone{}
+	mi := &file_agent_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NameZone) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NameZone) ProtoMessage() {}
+
+func (x *NameZone) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NameZone.ProtoReflect.Descriptor instead.
+func (*NameZone) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *NameZone) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *NameZone) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NameZone) GetNegativeTtl() uint32 {
+	if x != nil {
+		return x.NegativeTtl
+	}
+	return 0
+}
+
+type NameService struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Zone          string                 `protobuf:"bytes,2,opt,name=zone,proto3" json:"zone,omitempty"`                          // id
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`                          // within the zone
+	ATtl          *uint32                `protobuf:"varint,4,opt,name=a_ttl,json=aTtl,proto3,oneof" json:"a_ttl,omitempty"`       // seconds; absent: no A records
+	SrvTtl        *uint32                `protobuf:"varint,5,opt,name=srv_ttl,json=srvTtl,proto3,oneof" json:"srv_ttl,omitempty"` // seconds; absent: no SRV records
+	Weighted      bool                   `protobuf:"varint,6,opt,name=weighted,proto3" json:"weighted,omitempty"`                 // one member is answered at a time
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NameService) Reset() {
+	*x = NameService{}
+	mi := &file_agent_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NameService) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NameService) ProtoMessage() {}
+
+func (x *NameService) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NameService.ProtoReflect.Descriptor instead.
+func (*NameService) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *NameService) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *NameService) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *NameService) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NameService) GetATtl() uint32 {
+	if x != nil && x.ATtl != nil {
+		return *x.ATtl
+	}
+	return 0
+}
+
+func (x *NameService) GetSrvTtl() uint32 {
+	if x != nil && x.SrvTtl != nil {
+		return *x.SrvTtl
+	}
+	return 0
+}
+
+func (x *NameService) GetWeighted() bool {
+	if x != nil {
+		return x.Weighted
+	}
+	return false
+}
+
+type NameMember struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Service       string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"` // id
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Address       []byte                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"` // IPv4
+	Port          uint32                 `protobuf:"varint,4,opt,name=port,proto3" json:"port,omitempty"`      // 0: none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NameMember) Reset() {
+	*x = NameMember{}
+	mi := &file_agent_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NameMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NameMember) ProtoMessage() {}
+
+func (x *NameMember) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NameMember.ProtoReflect.Descriptor instead.
+func (*NameMember) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *NameMember) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *NameMember) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *NameMember) GetAddress() []byte {
+	if x != nil {
+		return x.Address
+	}
+	return nil
+}
+
+func (x *NameMember) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
 
 type Hello struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
@@ -702,7 +1024,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -714,7 +1036,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -727,7 +1049,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Hello) GetContainerInstance() string {
@@ -748,7 +1070,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -760,7 +1082,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -773,7 +1095,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{12}
+	return file_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Heartbeat) GetIntervalMs() uint32 {
@@ -796,7 +1118,7 @@ type Desired struct {
 
 func (x *Desired) Reset() {
 	*x = Desired{}
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -808,7 +1130,7 @@ func (x *Desired) String() string {
 func (*Desired) ProtoMessage() {}
 
 func (x *Desired) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -821,7 +1143,7 @@ func (x *Desired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Desired.ProtoReflect.Descriptor instead.
 func (*Desired) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{13}
+	return file_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Desired) GetFull() bool {
@@ -863,7 +1185,7 @@ type Definition struct {
 
 func (x *Definition) Reset() {
 	*x = Definition{}
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +1197,7 @@ func (x *Definition) String() string {
 func (*Definition) ProtoMessage() {}
 
 func (x *Definition) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +1210,7 @@ func (x *Definition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Definition.ProtoReflect.Descriptor instead.
 func (*Definition) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{14}
+	return file_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Definition) GetArn() string {
@@ -924,7 +1246,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_agent_proto_msgTypes[15]
+	mi := &file_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +1258,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[15]
+	mi := &file_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +1271,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{15}
+	return file_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Task) GetArn() string {
@@ -1041,7 +1363,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_agent_proto_msgTypes[16]
+	mi := &file_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1053,7 +1375,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[16]
+	mi := &file_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1066,7 +1388,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{16}
+	return file_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Assignment) GetContainer() string {
@@ -1102,7 +1424,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_agent_proto_msgTypes[17]
+	mi := &file_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1114,7 +1436,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[17]
+	mi := &file_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1127,7 +1449,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{17}
+	return file_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Report) GetSequence() uint64 {
@@ -1163,7 +1485,7 @@ type TaskState struct {
 
 func (x *TaskState) Reset() {
 	*x = TaskState{}
-	mi := &file_agent_proto_msgTypes[18]
+	mi := &file_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1175,7 +1497,7 @@ func (x *TaskState) String() string {
 func (*TaskState) ProtoMessage() {}
 
 func (x *TaskState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[18]
+	mi := &file_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1188,7 +1510,7 @@ func (x *TaskState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskState.ProtoReflect.Descriptor instead.
 func (*TaskState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{18}
+	return file_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TaskState) GetArn() string {
@@ -1280,7 +1602,7 @@ type NetworkInterface struct {
 
 func (x *NetworkInterface) Reset() {
 	*x = NetworkInterface{}
-	mi := &file_agent_proto_msgTypes[19]
+	mi := &file_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1292,7 +1614,7 @@ func (x *NetworkInterface) String() string {
 func (*NetworkInterface) ProtoMessage() {}
 
 func (x *NetworkInterface) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[19]
+	mi := &file_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1305,7 +1627,7 @@ func (x *NetworkInterface) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkInterface.ProtoReflect.Descriptor instead.
 func (*NetworkInterface) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{19}
+	return file_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *NetworkInterface) GetSubnet() string {
@@ -1345,7 +1667,7 @@ type ContainerState struct {
 
 func (x *ContainerState) Reset() {
 	*x = ContainerState{}
-	mi := &file_agent_proto_msgTypes[20]
+	mi := &file_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1357,7 +1679,7 @@ func (x *ContainerState) String() string {
 func (*ContainerState) ProtoMessage() {}
 
 func (x *ContainerState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[20]
+	mi := &file_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1370,7 +1692,7 @@ func (x *ContainerState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerState.ProtoReflect.Descriptor instead.
 func (*ContainerState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{20}
+	return file_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ContainerState) GetName() string {
@@ -1443,7 +1765,7 @@ type NetworkBinding struct {
 
 func (x *NetworkBinding) Reset() {
 	*x = NetworkBinding{}
-	mi := &file_agent_proto_msgTypes[21]
+	mi := &file_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1455,7 +1777,7 @@ func (x *NetworkBinding) String() string {
 func (*NetworkBinding) ProtoMessage() {}
 
 func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[21]
+	mi := &file_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1468,7 +1790,7 @@ func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkBinding.ProtoReflect.Descriptor instead.
 func (*NetworkBinding) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{21}
+	return file_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *NetworkBinding) GetBindIp() string {
@@ -1523,7 +1845,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_agent_proto_msgTypes[22]
+	mi := &file_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1535,7 +1857,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[22]
+	mi := &file_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1548,7 +1870,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{22}
+	return file_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Ack) GetSequence() uint64 {
@@ -1601,13 +1923,42 @@ const file_agent_proto_rawDesc = "" +
 	"\x05hello\x18\x01 \x01(\v2\x19.longshore.agent.v1.HelloH\x00R\x05hello\x124\n" +
 	"\x06report\x18\x02 \x01(\v2\x1a.longshore.agent.v1.ReportH\x00R\x06report\x12=\n" +
 	"\theartbeat\x18\x03 \x01(\v2\x1d.longshore.agent.v1.HeartbeatH\x00R\theartbeatB\t\n" +
-	"\amessage\"\xf9\x01\n" +
+	"\amessage\"\xac\x02\n" +
 	"\x0eControlMessage\x127\n" +
 	"\adesired\x18\x01 \x01(\v2\x1b.longshore.agent.v1.DesiredH\x00R\adesired\x12+\n" +
 	"\x03ack\x18\x02 \x01(\v2\x17.longshore.agent.v1.AckH\x00R\x03ack\x12=\n" +
 	"\theartbeat\x18\x03 \x01(\v2\x1d.longshore.agent.v1.HeartbeatH\x00R\theartbeat\x127\n" +
-	"\awelcome\x18\x04 \x01(\v2\x1b.longshore.agent.v1.WelcomeH\x00R\awelcomeB\t\n" +
-	"\amessage\"6\n" +
+	"\awelcome\x18\x04 \x01(\v2\x1b.longshore.agent.v1.WelcomeH\x00R\awelcome\x121\n" +
+	"\x05names\x18( \x01(\v2\x19.longshore.agent.v1.NamesH\x00R\x05namesB\t\n" +
+	"\amessage\"\xdf\x02\n" +
+	"\x05Names\x12\x12\n" +
+	"\x04full\x18\x01 \x01(\bR\x04full\x122\n" +
+	"\x05zones\x18\x02 \x03(\v2\x1c.longshore.agent.v1.NameZoneR\x05zones\x12#\n" +
+	"\rremoved_zones\x18\x03 \x03(\tR\fremovedZones\x12;\n" +
+	"\bservices\x18\x04 \x03(\v2\x1f.longshore.agent.v1.NameServiceR\bservices\x12)\n" +
+	"\x10removed_services\x18\x05 \x03(\tR\x0fremovedServices\x128\n" +
+	"\amembers\x18\x06 \x03(\v2\x1e.longshore.agent.v1.NameMemberR\amembers\x12G\n" +
+	"\x0fremoved_members\x18\a \x03(\v2\x1e.longshore.agent.v1.NameMemberR\x0eremovedMembers\"Q\n" +
+	"\bNameZone\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12!\n" +
+	"\fnegative_ttl\x18\x03 \x01(\rR\vnegativeTtl\"\xaf\x01\n" +
+	"\vNameService\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04zone\x18\x02 \x01(\tR\x04zone\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
+	"\x05a_ttl\x18\x04 \x01(\rH\x00R\x04aTtl\x88\x01\x01\x12\x1c\n" +
+	"\asrv_ttl\x18\x05 \x01(\rH\x01R\x06srvTtl\x88\x01\x01\x12\x1a\n" +
+	"\bweighted\x18\x06 \x01(\bR\bweightedB\b\n" +
+	"\x06_a_ttlB\n" +
+	"\n" +
+	"\b_srv_ttl\"d\n" +
+	"\n" +
+	"NameMember\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\fR\aaddress\x12\x12\n" +
+	"\x04port\x18\x04 \x01(\rR\x04port\"6\n" +
 	"\x05Hello\x12-\n" +
 	"\x12container_instance\x18\x01 \x01(\tR\x11containerInstance\",\n" +
 	"\tHeartbeat\x12\x1f\n" +
@@ -1705,7 +2056,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_agent_proto_goTypes = []any{
 	(*ResolveSecretsRequest)(nil),             // 0: longshore.agent.v1.ResolveSecretsRequest
 	(*ResolveSecretsResponse)(nil),            // 1: longshore.agent.v1.ResolveSecretsResponse
@@ -1718,53 +2069,62 @@ var file_agent_proto_goTypes = []any{
 	(*RegisterContainerInstanceResponse)(nil), // 8: longshore.agent.v1.RegisterContainerInstanceResponse
 	(*AgentMessage)(nil),                      // 9: longshore.agent.v1.AgentMessage
 	(*ControlMessage)(nil),                    // 10: longshore.agent.v1.ControlMessage
-	(*Hello)(nil),                             // 11: longshore.agent.v1.Hello
-	(*Heartbeat)(nil),                         // 12: longshore.agent.v1.Heartbeat
-	(*Desired)(nil),                           // 13: longshore.agent.v1.Desired
-	(*Definition)(nil),                        // 14: longshore.agent.v1.Definition
-	(*Task)(nil),                              // 15: longshore.agent.v1.Task
-	(*Assignment)(nil),                        // 16: longshore.agent.v1.Assignment
-	(*Report)(nil),                            // 17: longshore.agent.v1.Report
-	(*TaskState)(nil),                         // 18: longshore.agent.v1.TaskState
-	(*NetworkInterface)(nil),                  // 19: longshore.agent.v1.NetworkInterface
-	(*ContainerState)(nil),                    // 20: longshore.agent.v1.ContainerState
-	(*NetworkBinding)(nil),                    // 21: longshore.agent.v1.NetworkBinding
-	(*Ack)(nil),                               // 22: longshore.agent.v1.Ack
-	nil,                                       // 23: longshore.agent.v1.ContainerSecrets.EnvironmentEntry
-	nil,                                       // 24: longshore.agent.v1.ContainerSecrets.LogOptionsEntry
+	(*Names)(nil),                             // 11: longshore.agent.v1.Names
+	(*NameZone)(nil),                          // 12: longshore.agent.v1.NameZone
+	(*NameService)(nil),                       // 13: longshore.agent.v1.NameService
+	(*NameMember)(nil),                        // 14: longshore.agent.v1.NameMember
+	(*Hello)(nil),                             // 15: longshore.agent.v1.Hello
+	(*Heartbeat)(nil),                         // 16: longshore.agent.v1.Heartbeat
+	(*Desired)(nil),                           // 17: longshore.agent.v1.Desired
+	(*Definition)(nil),                        // 18: longshore.agent.v1.Definition
+	(*Task)(nil),                              // 19: longshore.agent.v1.Task
+	(*Assignment)(nil),                        // 20: longshore.agent.v1.Assignment
+	(*Report)(nil),                            // 21: longshore.agent.v1.Report
+	(*TaskState)(nil),                         // 22: longshore.agent.v1.TaskState
+	(*NetworkInterface)(nil),                  // 23: longshore.agent.v1.NetworkInterface
+	(*ContainerState)(nil),                    // 24: longshore.agent.v1.ContainerState
+	(*NetworkBinding)(nil),                    // 25: longshore.agent.v1.NetworkBinding
+	(*Ack)(nil),                               // 26: longshore.agent.v1.Ack
+	nil,                                       // 27: longshore.agent.v1.ContainerSecrets.EnvironmentEntry
+	nil,                                       // 28: longshore.agent.v1.ContainerSecrets.LogOptionsEntry
 }
 var file_agent_proto_depIdxs = []int32{
 	2,  // 0: longshore.agent.v1.ResolveSecretsResponse.containers:type_name -> longshore.agent.v1.ContainerSecrets
-	23, // 1: longshore.agent.v1.ContainerSecrets.environment:type_name -> longshore.agent.v1.ContainerSecrets.EnvironmentEntry
-	24, // 2: longshore.agent.v1.ContainerSecrets.log_options:type_name -> longshore.agent.v1.ContainerSecrets.LogOptionsEntry
+	27, // 1: longshore.agent.v1.ContainerSecrets.environment:type_name -> longshore.agent.v1.ContainerSecrets.EnvironmentEntry
+	28, // 2: longshore.agent.v1.ContainerSecrets.log_options:type_name -> longshore.agent.v1.ContainerSecrets.LogOptionsEntry
 	3,  // 3: longshore.agent.v1.ContainerSecrets.registry:type_name -> longshore.agent.v1.RegistryCredentials
-	11, // 4: longshore.agent.v1.AgentMessage.hello:type_name -> longshore.agent.v1.Hello
-	17, // 5: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
-	12, // 6: longshore.agent.v1.AgentMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
-	13, // 7: longshore.agent.v1.ControlMessage.desired:type_name -> longshore.agent.v1.Desired
-	22, // 8: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
-	12, // 9: longshore.agent.v1.ControlMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
+	15, // 4: longshore.agent.v1.AgentMessage.hello:type_name -> longshore.agent.v1.Hello
+	21, // 5: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
+	16, // 6: longshore.agent.v1.AgentMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
+	17, // 7: longshore.agent.v1.ControlMessage.desired:type_name -> longshore.agent.v1.Desired
+	26, // 8: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
+	16, // 9: longshore.agent.v1.ControlMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
 	4,  // 10: longshore.agent.v1.ControlMessage.welcome:type_name -> longshore.agent.v1.Welcome
-	14, // 11: longshore.agent.v1.Desired.definitions:type_name -> longshore.agent.v1.Definition
-	15, // 12: longshore.agent.v1.Desired.tasks:type_name -> longshore.agent.v1.Task
-	16, // 13: longshore.agent.v1.Task.assignments:type_name -> longshore.agent.v1.Assignment
-	18, // 14: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
-	20, // 15: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
-	19, // 16: longshore.agent.v1.TaskState.network_interface:type_name -> longshore.agent.v1.NetworkInterface
-	21, // 17: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
-	5,  // 18: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
-	7,  // 19: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
-	9,  // 20: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
-	0,  // 21: longshore.agent.v1.AgentService.ResolveSecrets:input_type -> longshore.agent.v1.ResolveSecretsRequest
-	6,  // 22: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
-	8,  // 23: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
-	10, // 24: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
-	1,  // 25: longshore.agent.v1.AgentService.ResolveSecrets:output_type -> longshore.agent.v1.ResolveSecretsResponse
-	22, // [22:26] is the sub-list for method output_type
-	18, // [18:22] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	11, // 11: longshore.agent.v1.ControlMessage.names:type_name -> longshore.agent.v1.Names
+	12, // 12: longshore.agent.v1.Names.zones:type_name -> longshore.agent.v1.NameZone
+	13, // 13: longshore.agent.v1.Names.services:type_name -> longshore.agent.v1.NameService
+	14, // 14: longshore.agent.v1.Names.members:type_name -> longshore.agent.v1.NameMember
+	14, // 15: longshore.agent.v1.Names.removed_members:type_name -> longshore.agent.v1.NameMember
+	18, // 16: longshore.agent.v1.Desired.definitions:type_name -> longshore.agent.v1.Definition
+	19, // 17: longshore.agent.v1.Desired.tasks:type_name -> longshore.agent.v1.Task
+	20, // 18: longshore.agent.v1.Task.assignments:type_name -> longshore.agent.v1.Assignment
+	22, // 19: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
+	24, // 20: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
+	23, // 21: longshore.agent.v1.TaskState.network_interface:type_name -> longshore.agent.v1.NetworkInterface
+	25, // 22: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
+	5,  // 23: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
+	7,  // 24: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
+	9,  // 25: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
+	0,  // 26: longshore.agent.v1.AgentService.ResolveSecrets:input_type -> longshore.agent.v1.ResolveSecretsRequest
+	6,  // 27: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
+	8,  // 28: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
+	10, // 29: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
+	1,  // 30: longshore.agent.v1.AgentService.ResolveSecrets:output_type -> longshore.agent.v1.ResolveSecretsResponse
+	27, // [27:31] is the sub-list for method output_type
+	23, // [23:27] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1782,15 +2142,17 @@ func file_agent_proto_init() {
 		(*ControlMessage_Ack)(nil),
 		(*ControlMessage_Heartbeat)(nil),
 		(*ControlMessage_Welcome)(nil),
+		(*ControlMessage_Names)(nil),
 	}
-	file_agent_proto_msgTypes[20].OneofWrappers = []any{}
+	file_agent_proto_msgTypes[13].OneofWrappers = []any{}
+	file_agent_proto_msgTypes[24].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
