@@ -16,6 +16,7 @@ import (
 // Forwarder hands questions to the resolvers that a host is set up with.
 type Forwarder struct {
 	file string
+	port string   // where they are asked
 	own  []string // addresses that are this server's: asking them would go round in circles
 	turn chan struct{}
 
@@ -33,7 +34,7 @@ const (
 // NewForwarder reads resolvers from a file in the form of resolv.conf, again whenever
 // that has changed, leaving out those that are the server itself.
 func NewForwarder(file string, own ...string) *Forwarder {
-	return &Forwarder{file: file, own: own, turn: make(chan struct{}, maxForwarding)}
+	return &Forwarder{file: file, port: "53", own: own, turn: make(chan struct{}, maxForwarding)}
 }
 
 // resolvers are those that the file names now.
@@ -54,7 +55,7 @@ func (f *Forwarder) resolvers() ([]string, error) {
 	f.servers, f.changed = nil, info.ModTime()
 	for _, server := range config.Servers {
 		if !slices.Contains(f.own, server) {
-			f.servers = append(f.servers, net.JoinHostPort(server, config.Port))
+			f.servers = append(f.servers, net.JoinHostPort(server, f.port))
 		}
 	}
 	return f.servers, nil
