@@ -33,6 +33,8 @@ type Agent struct {
 	metrics *metrics
 	ready   chan struct{}
 	once    sync.Once // closes ready
+
+	endpoint *endpoint // of Run
 }
 
 // New returns an agent that Run starts.
@@ -96,6 +98,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			return nil
 		},
 		Desired: func(d session.Desired) {
+			tasks.endpoint.check(&d)
 			tasks.desire(d)
 			a.once.Do(func() { close(a.ready) })
 		},
@@ -105,7 +108,15 @@ func (a *Agent) Run(ctx context.Context) error {
 		Registry:  a.config.Registry,
 	})
 
+	if a.endpoint, err = a.openEndpoint(tasks); err != nil {
+		return err
+	}
+	tasks.endpoint = a.endpoint
+
 	group, ctx := errgroup.WithContext(ctx)
+	if a.endpoint != nil {
+		group.Go(func() error { return a.endpoint.server.Run(ctx) })
+	}
 	group.Go(func() error { return tasks.session.Run(ctx) })
 	if tasks.resolver != nil {
 		group.Go(func() error { return tasks.resolver.run(ctx) })

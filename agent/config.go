@@ -69,6 +69,8 @@ type Config struct {
 	// EnvironmentFiles are asked in their order; none: tasks that name such files fail.
 	EnvironmentFiles []envfile.Source
 
+	Metadata *MetadataConfig // nil: tasks get neither metadata nor credentials
+
 	Logger   *slog.Logger          // slog.Default
 	Registry prometheus.Registerer // a registry of its own
 }

@@ -43,6 +43,7 @@ type controlPlane struct {
 	secrets       []*agentv1.ContainerSecrets  // what ResolveSecrets answers
 	refusals      []codes.Code                 // before that
 	resolutions   int
+	protected     bool // what TaskProtection answers
 }
 
 // placed is a task and what has been reported of it.

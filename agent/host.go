@@ -122,6 +122,9 @@ func (a *Agent) attributes(info runtime.Info, o *offer) []ecs.Attribute {
 	} else {
 		all[attributeAddress] = address
 	}
+	for _, name := range a.endpoint.attributes() {
+		all[name] = ""
+	}
 	maps.Copy(all, a.config.Attributes)
 	var attributes []ecs.Attribute
 	for _, name := range slices.Sorted(maps.Keys(all)) {

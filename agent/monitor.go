@@ -113,6 +113,7 @@ func (m *monitor) watch(ctx context.Context, instances []string) (listed bool, e
 		}
 		listed = true
 		m.tasks.listed(found)
+		m.tasks.endpoint.repair(ctx)
 		if err := await(ctx, m.wake, nil); err != nil {
 			return err
 		}

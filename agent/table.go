@@ -23,13 +23,15 @@ const maxStarts = 64
 // the control plane and from the engine; it takes it in only once it has heard
 // from both, for either alone would mislead it.
 type table struct {
-	config   Config
-	runtime  runtime.Runtime
-	images   *images
-	metrics  *metrics
-	log      *slog.Logger
-	session  *session.Session
-	resolver *resolver
+	config  Config
+	runtime runtime.Runtime
+	images  *images
+	metrics *metrics
+	log     *slog.Logger
+	session *session.Session
+	// endpoint is set before anything runs.
+	endpoint *endpoint
+	resolver *resolver // nil: containers have the host's resolvers
 	starts   *semaphore.Weighted
 	wake     chan struct{}
 
@@ -141,9 +143,11 @@ func (t *table) run(ctx context.Context) error {
 
 func (t *table) ended(w *worker) {
 	w.release()
+	close(w.gone)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.workers[w.arn] == w {
+		t.endpoint.forget(w.arn)
 		delete(t.workers, w.arn)
 	}
 }
@@ -166,6 +170,7 @@ func (t *table) reconcile(now time.Time) []*worker {
 	if t.known {
 		started = append(started, t.takeOrphans(now)...)
 		clear(t.touched) // all that was found has a worker now
+		t.endpoint.complete()
 	}
 	return started
 }
@@ -236,10 +241,15 @@ func (t *table) hire(want session.Task, now time.Time) *worker {
 		state.Fault = lifecycle.FaultInitialize(err)
 	} else {
 		state = lifecycle.NewState(task, known, found, now)
+		t.endpoint.equip(&task, want)
 	}
 	task.Stop = want.Stop
 	task.Limits = lifecycle.Limits{Create: t.config.CreateTimeout, Start: t.config.StartTimeout, Stop: t.config.StopMargin}
-	return t.employ(task, state, now)
+	w := t.employ(task, state, now)
+	if want.Definition != nil {
+		w.about = about(want, t.config)
+	}
+	return w
 }
 
 func (t *table) compile(want session.Task) (lifecycle.Task, error) {

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/longshore/longshore/agent/lifecycle"
+	"github.com/longshore/longshore/agent/metadata"
 	"github.com/longshore/longshore/agent/runtime"
 	agentv1 "github.com/longshore/longshore/proto/agent/v1"
 )
@@ -26,7 +27,9 @@ type worker struct {
 	wake    chan struct{}
 	release func() // of the images that the task needs
 	// news of a unit's container, one slot each: Start waits for it shortly.
-	news []chan struct{}
+	news  []chan struct{}
+	about *metadata.Facts // nil: nobody said
+	gone  chan struct{}   // closed when run has returned
 
 	mu    sync.Mutex
 	inbox inbox
@@ -34,6 +37,7 @@ type worker struct {
 	// Of run alone:
 	task     lifecycle.Task
 	state    lifecycle.State
+	asked    []question
 	cancels  []context.CancelFunc // of the actions under way, by unit
 	reported *agentv1.TaskState
 	held     time.Time // since when a report is held back; zero: none is
@@ -48,6 +52,7 @@ type inbox struct {
 	refreshed bool
 	listed    []runtime.Container // if refreshed
 	done      []outcome
+	asked     []question
 }
 
 type outcome struct {
@@ -57,7 +62,8 @@ type outcome struct {
 
 func newWorker(t *table, task lifecycle.Task, state lifecycle.State, now time.Time) *worker {
 	w := &worker{
-		table: t, arn: task.ARN, volumes: task.VolumeNames(), groups: groupNames(task.Groups), born: now, wake: make(chan struct{}, 1),
+		table: t, arn: task.ARN, volumes: task.VolumeNames(), groups: groupNames(task.Groups), born: now,
+		wake: make(chan struct{}, 1), gone: make(chan struct{}),
 		task: task, state: state, counted: state.Status,
 		cancels: make([]context.CancelFunc, len(task.Units)),
 	}
@@ -131,6 +137,7 @@ func (w *worker) run(ctx context.Context) {
 		}
 		w.count()
 		w.report(time.Now())
+		w.answer()
 		if plan.Done {
 			return
 		}
@@ -175,6 +182,7 @@ func (w *worker) takeIn(now time.Time) {
 			in.noticed[unit] = false
 		}
 	}
+	w.asked = append(w.asked, in.asked...)
 	w.inbox = inbox{noticed: in.noticed}
 }
 

@@ -124,6 +124,7 @@ func (c *ControlPlane) serveAgents(ctx context.Context) error {
 		Secrets: resolve.New(resolve.Config{
 			Owner: c.cfg.Owner, Keys: c.cfg.SecretsKeys, Remote: resolve.NewRemote(c.cfg.RemoteSecrets),
 		}),
+		Tasks:  c.api,
 		Logger: c.cfg.Logger,
 	}))
 	ended := make(chan error, 1)

@@ -85,6 +85,8 @@ func RunConformance(t *testing.T, newRuntime func(t *testing.T) Fixture) {
 		"Inspect_UnknownIsNotFound":                    inspectUnknown,
 		"Inspect_ShowsWhatWasAskedFor":                 inspectShowsSpec,
 		"Inspect_ShowsHealth":                          inspectHealth,
+		"Stats_OfRunningCountUp":                       statsCount,
+		"Stats_UnknownIsNotFound":                      statsUnknown,
 		"List_ByLabelsInEveryState":                    listByLabels,
 		"List_ShowsWhatInspectShows":                   listLikeInspect,
 		"Watch_TellsOfStartEndAndRemoval":              watchTells,

@@ -24,6 +24,7 @@ type Hooks struct {
 	Stop    func(ctx context.Context, next runtime.Runtime, id string, grace time.Duration) error
 	Remove  func(ctx context.Context, next runtime.Runtime, id string) error
 	Inspect func(ctx context.Context, next runtime.Runtime, id string) (runtime.Container, error)
+	Stats   func(ctx context.Context, next runtime.Runtime, id string) ([]byte, error)
 	List    func(ctx context.Context, next runtime.Runtime, labels map[string]string) ([]runtime.Container, error)
 	Watch   func(ctx context.Context, next runtime.Runtime, labels map[string]string, ready func(), changed func(string, map[string]string)) error
 
@@ -118,6 +119,13 @@ func (i *intercepted) Inspect(ctx context.Context, id string) (runtime.Container
 		return i.hooks.Inspect(ctx, i.next, id)
 	}
 	return i.next.Inspect(ctx, id)
+}
+
+func (i *intercepted) Stats(ctx context.Context, id string) ([]byte, error) {
+	if i.hooks.Stats != nil {
+		return i.hooks.Stats(ctx, i.next, id)
+	}
+	return i.next.Stats(ctx, id)
 }
 
 func (i *intercepted) List(ctx context.Context, labels map[string]string) ([]runtime.Container, error) {

@@ -78,7 +78,10 @@ type Container struct {
 	Restarts int // by its policy, in the life of this agent
 
 	ImageDigest string
-	ImageLost   bool // the image went away between being looked up and being used; it happened once already
+	ImageID     string
+	CreatedAt   time.Time
+	IPAddress   string // while it runs and after that; "" if it has none of its own
+	ImageLost   bool   // the image went away between being looked up and being used; it happened once already
 
 	ExitCode              *int32
 	Reason                string // why it ended, where the exit code does not say
@@ -214,6 +217,10 @@ func (c *Container) observe(rc runtime.Container, now time.Time) {
 		return // not the one that this task started
 	}
 	c.RuntimeID = rc.ID
+	c.ImageID, c.CreatedAt = rc.ImageID, rc.CreatedAt
+	if rc.IPAddress != "" { // an ended container has given it back; keep what it had
+		c.IPAddress = rc.IPAddress
+	}
 	c.Uncertain = false
 	if c.Phase == Ended {
 		return

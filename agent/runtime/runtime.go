@@ -63,6 +63,10 @@ type Runtime interface {
 	Remove(ctx context.Context, id string) error
 	// Inspect returns what is true of a container now. ErrNotFound if there is none.
 	Inspect(ctx context.Context, id string) (Container, error)
+	// Stats returns the resources that a running container has used so far, as JSON
+	// in the shape of Docker's container statistics. It is one look: there are no
+	// rates and no precpu_stats. ErrNotFound if there is no such container.
+	Stats(ctx context.Context, id string) ([]byte, error)
 	// List returns every container, in any state, that carries all the given labels.
 	List(ctx context.Context, labels map[string]string) ([]Container, error)
 

@@ -29,6 +29,9 @@ type Task struct {
 	StopReason  string
 	Subnets     []string                      // of a task in awsvpc mode
 	Assigned    map[string]lifecycle.Assigned // by container: what the control plane chose for it
+	LaunchType  string
+	// ContainerARNs are in the order of the definition's containers.
+	ContainerARNs []string
 	// Invalid is why the task cannot be run at all, in which case there may be
 	// no Definition.
 	Invalid error
@@ -73,7 +76,10 @@ func (d *decoder) task(t *agentv1.Task) Task {
 		KnownStatus: t.KnownStatus,
 		StopReason:  t.StopReason,
 		Subnets:     t.Subnets,
-		Invalid:     d.broken[t.Definition],
+		LaunchType:  t.LaunchType,
+
+		ContainerARNs: t.ContainerArns,
+		Invalid:       d.broken[t.Definition],
 	}
 	if task.Definition == nil && task.Invalid == nil {
 		task.Invalid = fmt.Errorf("the control plane did not send task definition %s", t.Definition)

@@ -11,21 +11,6 @@ import (
 	agentv1 "github.com/longshore/longshore/proto/agent/v1"
 )
 
-// line is the open session as calls beside its stream use it.
-type line struct {
-	client   agentv1.AgentServiceClient
-	instance string // ARN
-	token    string // proves whose session it is
-}
-
-func (s *Session) pickUp(l *line) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open = l
-}
-
-func (s *Session) hangUp() { s.pickUp(nil) }
-
 // ErrTryAgain is wrapped by ResolveSecrets when the control plane could not be
 // asked: nothing is known about the secrets.
 var ErrTryAgain = errors.New("the control plane can not be asked now")
@@ -34,11 +19,9 @@ var ErrTryAgain = errors.New("the control plane can not be asked now")
 // names. An error other than ErrTryAgain and the context's is why the task cannot
 // have them, in words for its user.
 func (s *Session) ResolveSecrets(ctx context.Context, taskARN string) ([]*agentv1.ContainerSecrets, error) {
-	s.mu.Lock()
-	l := s.open
-	s.mu.Unlock()
-	if l == nil {
-		return nil, fmt.Errorf("%w: no session is open", ErrTryAgain)
+	l, err := s.line()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTryAgain, err)
 	}
 	answer, err := l.client.ResolveSecrets(ctx, &agentv1.ResolveSecretsRequest{
 		ContainerInstance: l.instance, SessionToken: l.token, Task: taskARN,

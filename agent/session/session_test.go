@@ -320,7 +320,7 @@ func TestSession_FollowsTheLeader(t *testing.T) {
 	one.leader = two.address
 	one.mu.Unlock()
 	two.known["arn:new"] = true
-	s.end <- status.Error(codes.FailedPrecondition, "not the leader")
+	s.end <- status.Error(codes.Unavailable, "not the leader")
 	s = a.open(two, "a")
 	if s.hello.ContainerInstance != "arn:new" {
 		t.Errorf("hello from %q", s.hello.ContainerInstance)

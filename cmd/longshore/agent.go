@@ -50,6 +50,7 @@ type agentFlags struct {
 	fargate      bool
 	cgroups      string
 	efs          map[string]string
+	metadata     metadataFlags
 }
 
 func (f *agentFlags) add(flags *pflag.FlagSet, pulls string) {
@@ -76,6 +77,7 @@ func (f *agentFlags) add(flags *pflag.FlagSet, pulls string) {
 	flags.BoolVar(&f.fargate, "fargate", true, "take tasks of the launch type FARGATE")
 	flags.StringVar(&f.cgroups, "cgroup-root", cgroup.DefaultRoot, "where the Docker host's control groups are mounted, for tasks with a cpu or memory of their own; empty: take none of these")
 	flags.StringToStringVar(&f.efs, "efs", nil, "FILE_SYSTEM_ID=SERVER:/PATH, the NFS server that stands for an EFS file system; may be repeated")
+	f.metadata.add(flags)
 }
 
 // cgroupRoot is where control groups are made: nowhere if the daemon is on another machine.
@@ -199,6 +201,9 @@ func newAgent() *cobra.Command {
 			defer closeFiles()
 			cfg.EnvironmentFiles = files
 			if cfg.TLS, err = tls.config(); err != nil {
+				return err
+			}
+			if cfg.Metadata, err = flags.metadata.config(); err != nil {
 				return err
 			}
 			a, err := agent.New(cfg)

@@ -53,6 +53,10 @@ ends; services keep their desired count and are filled again at the next start.`
 			}
 			defer closeFiles()
 			agentSettings.anySubnet = true // commands written for AWS run as they are
+			tasksAsk, err := agentSettings.metadata.config()
+			if err != nil {
+				return err
+			}
 			cfg, err := planeFlags.config(filepath.Join(dataDir, "controlplane"), log)
 			if err != nil {
 				return err
@@ -69,6 +73,7 @@ ends; services keep their desired count and are filled again at the next start.`
 			}
 			agentCfg.EnvironmentFiles = files
 			agentCfg.GPUs = agentSettings.devices(cmd.Context(), log)
+			agentCfg.Metadata = tasksAsk
 			a, err := agent.New(agentCfg)
 			if err != nil {
 				return err

@@ -119,10 +119,12 @@ func TestDev_KilledAndStartedAgainLosesNothingAndRestartsNothing(t *testing.T) {
 		t.Fatalf("%d containers run while longshore is down, want 3", n)
 	}
 	// The program ends with a code of its own while nobody watches.
-	if answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/exit/7", port)); err == nil {
-		answer.Body.Close()
-	}
-	s.await("the lone container's end", func() bool { return len(s.runningIDs()) == 2 })
+	s.await("the lone container's end", func() bool {
+		if answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/exit/7", port)); err == nil {
+			answer.Body.Close()
+		}
+		return len(s.runningIDs()) == 2
+	})
 
 	p = s.dev()
 	ended := s.awaitTask(*lone.TaskArn, "STOPPED")

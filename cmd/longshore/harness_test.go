@@ -33,9 +33,15 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// start runs longshore with arguments. It is killed when the test ends.
+// start runs longshore with arguments. It is killed when the test ends, and would
+// leave the address of the metadata endpoint on the machine then: only tests that
+// ask for one have it.
 func start(t *testing.T, args ...string) *testbed.Process {
 	t.Helper()
+	asked := slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--metadata") })
+	if !asked && (args[0] == "dev" || args[0] == "agent") {
+		args = append(args, "--metadata=false")
+	}
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)

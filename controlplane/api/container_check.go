@@ -106,9 +106,11 @@ func checkNames(c *ecs.ContainerDefinition, mode ecs.NetworkMode) error {
 	awsvpc := mode == ecs.NetworkModeAwsvpc
 	switch {
 	case awsvpc && c.Hostname != "":
-		return wrong(c, "'hostname' is not supported when networkMode=awsvpc.")
+		return refused("hostname is not supported on container when networkMode=awsvpc")
 	case awsvpc && len(c.ExtraHosts) > 0:
-		return wrong(c, "Extra hosts are not supported when networkMode=awsvpc.")
+		return refused("Extra hosts are not supported on container when networkMode=awsvpc")
+	case awsvpc && isTrue(c.DisableNetworking):
+		return refused("Disable Networking is not supported on container when networkMode=awsvpc")
 	case c.User != "" && !userForm.MatchString(c.User):
 		return wrong(c, "'user' has the form user, uid, user:group or uid:gid, not %q.", clip(c.User))
 	case c.RepositoryCredentials != nil && c.RepositoryCredentials.CredentialsParameter == "":

@@ -102,11 +102,12 @@ func TestRegisterTaskDefinition_RefusesWhatNetworkModesForbid(t *testing.T) {
 	awsvpc := func(in *registering) { in.NetworkMode = types.NetworkModeAwsvpc }
 	f.wantRefusals(t, map[string]definitionCase{
 		"links in awsvpc":      {both(awsvpc, of(func(c *types.ContainerDefinition) { c.Links = []string{"b"} }), add("b", nil)), "~Links are not supported when networkMode=awsvpc"},
-		"a hostname in awsvpc": {both(awsvpc, of(func(c *types.ContainerDefinition) { c.Hostname = aws.String("h") })), "~'hostname' is not supported"},
+		"a hostname in awsvpc": {both(awsvpc, of(func(c *types.ContainerDefinition) { c.Hostname = aws.String("h") })), "hostname is not supported on container when networkMode=awsvpc"},
 		"hosts in awsvpc": {both(awsvpc, of(func(c *types.ContainerDefinition) {
 			c.ExtraHosts = []types.HostEntry{{Hostname: aws.String("h"), IpAddress: aws.String("1.2.3.4")}}
-		})), "~Extra hosts are not supported"},
-		"another port": {both(awsvpc, maps(types.PortMapping{ContainerPort: aws.Int32(80), HostPort: aws.Int32(81)})), "~When networkMode=awsvpc, the host ports and container ports"},
+		})), "Extra hosts are not supported on container when networkMode=awsvpc"},
+		"no network in awsvpc": {both(awsvpc, of(func(c *types.ContainerDefinition) { c.DisableNetworking = aws.Bool(true) })), "Disable Networking is not supported on container when networkMode=awsvpc"},
+		"another port":         {both(awsvpc, maps(types.PortMapping{ContainerPort: aws.Int32(80), HostPort: aws.Int32(81)})), "~When networkMode=awsvpc, the host ports and container ports"},
 		"the same port": {both(awsvpc, maps(types.PortMapping{ContainerPort: aws.Int32(80)}), add("b", func(c *types.ContainerDefinition) {
 			c.PortMappings = []types.PortMapping{{ContainerPort: aws.Int32(80)}}
 		})), "~both map tcp host port 80"},

@@ -12,7 +12,6 @@ import (
 // Longshore: members by their path, or a single value of a member. To support one
 // is to delete its row here and to change its row in docs/compatibility.md.
 var unsupportedYet = []string{
-	"taskRoleArn",
 	"requiresCompatibilities=MANAGED_INSTANCES",
 	"proxyConfiguration",
 	"inferenceAccelerators",

@@ -13,7 +13,7 @@ import (
 // unsupportedYet they must be all of the model: a member that a newer model brings
 // is to be decided upon, not accepted and ignored.
 var supported = map[string]string{
-	"":                                  "family executionRoleArn networkMode containerDefinitions volumes requiresCompatibilities tags runtimePlatform cpu memory pidMode ipcMode placementConstraints",
+	"":                                  "family taskRoleArn executionRoleArn networkMode containerDefinitions volumes requiresCompatibilities tags runtimePlatform cpu memory pidMode ipcMode placementConstraints",
 	"volumes.dockerVolumeConfiguration": "scope autoprovision driver driverOpts labels",
 	"volumes.efsVolumeConfiguration":    "fileSystemId rootDirectory transitEncryption",
 	"volumes":                           "name host dockerVolumeConfiguration efsVolumeConfiguration",

@@ -184,7 +184,6 @@ func TestRegisterTaskDefinition_Refuses(t *testing.T) {
 		"FARGATE without cpu":    {fargate, "Fargate requires that 'cpu' be defined at the task level."},
 		"FARGATE without memory": {both(fargate, func(in *registering) { in.Cpu = aws.String("256") }), "Fargate requires that 'memory' be defined at the task level."},
 		"FARGATE in bridge mode": {both(fargate, func(in *registering) { in.Cpu, in.Memory = aws.String("256"), aws.String("512") }), "Fargate only supports network mode 'awsvpc'."},
-		"a task role":            {func(in *registering) { in.TaskRoleArn = aws.String("r") }, "~taskRoleArn"},
 		"a placement constraint": {func(in *registering) {
 			in.PlacementConstraints = []types.TaskDefinitionPlacementConstraint{{Type: types.TaskDefinitionPlacementConstraintTypeMemberOf}}
 		}, "The placement constraint memberOf needs an expression."},

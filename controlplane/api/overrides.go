@@ -27,8 +27,11 @@ func checkOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition, l ecs.LaunchType
 	if n := utf8.RuneCount(encoded); n > maxOverrides {
 		return nil, invalid("The overrides are %d characters long; at most %d are allowed.", n, maxOverrides)
 	}
-	if err := refuseUnhonoured(o, "containerOverrides", "cpu", "memory", "executionRoleArn"); err != nil {
+	if err := refuseUnhonoured(o, "containerOverrides", "cpu", "memory", "executionRoleArn", "taskRoleArn"); err != nil {
 		return nil, err
+	}
+	if o.TaskRoleArn != "" && !roleForm.MatchString(o.TaskRoleArn) {
+		return nil, invalid("Role is not valid: %s", clip(o.TaskRoleArn))
 	}
 	out := *o
 	if err := checkSizeOverride(&out, d, l); err != nil {

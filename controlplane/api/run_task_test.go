@@ -112,6 +112,38 @@ func TestRunTask_FixedHostPortsAndAttributesDecideToo(t *testing.T) {
 	}
 }
 
+func TestRunTask_WithARoleNeedsAHostThatGivesRoles(t *testing.T) {
+	f := newFixture(t)
+	c := f.cluster("c")
+	f.host(c, 4096, 4096)
+	withRole := must(f.RegisterTaskDefinition(f.ctx, &awsecs.RegisterTaskDefinitionInput{
+		Family: aws.String("role"), TaskRoleArn: aws.String("reader"), ContainerDefinitions: []types.ContainerDefinition{container("main", nil)},
+	}))(t).TaskDefinition
+	if *withRole.TaskRoleArn != "reader" {
+		t.Errorf("definition %+v", withRole)
+	}
+	plain := f.definition("plain", container("main", nil))
+	run := func(definition string, overrides *types.TaskOverride) *awsecs.RunTaskOutput {
+		t.Helper()
+		return must(f.RunTask(f.ctx, &awsecs.RunTaskInput{Cluster: &c, TaskDefinition: &definition, Overrides: overrides}))(t)
+	}
+	override := &types.TaskOverride{TaskRoleArn: aws.String("writer")}
+	for _, out := range []*awsecs.RunTaskOutput{run(*withRole.TaskDefinitionArn, nil), run(*withRole.TaskDefinitionArn, override), run(plain, override)} {
+		if len(out.Tasks) != 0 || len(out.Failures) != 1 || *out.Failures[0].Reason != "ATTRIBUTE" {
+			t.Errorf("on a host without roles: %+v", out)
+		}
+	}
+	giving := f.host(c, 4096, 4096, types.Attribute{Name: aws.String("com.amazonaws.ecs.capability.task-iam-role")})
+	for _, out := range []*awsecs.RunTaskOutput{run(*withRole.TaskDefinitionArn, nil), run(plain, override)} {
+		if len(out.Tasks) != 1 || *out.Tasks[0].ContainerInstanceArn != giving {
+			t.Errorf("beside a host with roles: %+v", out)
+		}
+	}
+	if out := run(plain, override); *out.Tasks[0].Overrides.TaskRoleArn != "writer" {
+		t.Errorf("overrides are shown as %+v", out.Tasks[0].Overrides)
+	}
+}
+
 func TestRunTask_PlacesByConstraintsAndStrategies(t *testing.T) {
 	f := newFixture(t)
 	c := f.cluster("c")
@@ -206,7 +238,7 @@ func TestRunTask_Refuses(t *testing.T) {
 		"too little memory": {func(in *awsecs.RunTaskInput) {
 			in.Overrides = override(types.ContainerOverride{Name: main, Memory: aws.Int32(1)})
 		}, invalid, ""},
-		"override of the task role": {func(in *awsecs.RunTaskInput) { in.Overrides = &types.TaskOverride{TaskRoleArn: aws.String("r")} }, unsupported, ""},
+		"override with a strange role": {func(in *awsecs.RunTaskInput) { in.Overrides = &types.TaskOverride{TaskRoleArn: aws.String("a b")} }, invalid, ""},
 		"override of no GPUs": {func(in *awsecs.RunTaskInput) {
 			in.Overrides = override(types.ContainerOverride{Name: main, ResourceRequirements: []types.ResourceRequirement{{Type: types.ResourceTypeGpu, Value: aws.String("0")}}})
 		}, invalid, ""},

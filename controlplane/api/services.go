@@ -96,7 +96,11 @@ func (h *Handler) describeServices(_ context.Context, in *ecs.DescribeServicesRe
 	for _, name := range names {
 		key := model.ServiceKey{Cluster: c.Name, Name: model.ServiceName(name)}
 		if s, ok := view.Service(key); ok {
-			out.Services = append(out.Services, h.serviceShape(view, s, tags))
+			shape := h.serviceShape(view, s, tags)
+			if shape.DeploymentController.Type == ecs.DeploymentControllerTypeECS {
+				shape.DeploymentController = nil // omitted here, and nowhere else (Service, seed 000)
+			}
+			out.Services = append(out.Services, shape)
 		} else {
 			out.Failures = append(out.Failures, missing(h.Owner.ServiceARN(key)))
 		}

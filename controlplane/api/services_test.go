@@ -65,6 +65,27 @@ func TestCreateService_FillsInDefaults(t *testing.T) {
 	}
 }
 
+func TestDescribeServices_OmitsTheDeploymentControllerECS(t *testing.T) {
+	f := newFixture(t)
+	c := f.cluster("c")
+	f.definition("web")
+	f.service(c, "s", "web", 0, nil)
+	f.externalService(c, "x", 0)
+	if s := f.describeService(c, "s"); s.DeploymentController != nil {
+		t.Errorf("it shows %v", s.DeploymentController.Type)
+	}
+	if s := f.describeService(c, "x"); s.DeploymentController == nil || s.DeploymentController.Type != types.DeploymentControllerTypeExternal {
+		t.Errorf("an EXTERNAL service shows %v", s.DeploymentController)
+	}
+	updated := must(f.UpdateService(f.ctx, &awsecs.UpdateServiceInput{Cluster: &c, Service: aws.String("s"), DesiredCount: aws.Int32(1)}))(t).Service
+	deleted := must(f.DeleteService(f.ctx, &awsecs.DeleteServiceInput{Cluster: &c, Service: aws.String("s"), Force: aws.Bool(true)}))(t).Service
+	for what, s := range map[string]*types.Service{"UpdateService": updated, "DeleteService": deleted} {
+		if s.DeploymentController == nil || s.DeploymentController.Type != types.DeploymentControllerTypeEcs {
+			t.Errorf("%s shows %v", what, s.DeploymentController)
+		}
+	}
+}
+
 func TestCreateService_IsIdempotentByToken(t *testing.T) {
 	f := newFixture(t)
 	c := f.cluster("c")

@@ -348,6 +348,9 @@ func TestCreateTaskSet_Refuses(t *testing.T) {
 		"a strange token":   {func(in *awsecs.CreateTaskSetInput) { in.ClientToken = aws.String("a b") }, invalid, ""},
 		"aws's tag":         {func(in *awsecs.CreateTaskSetInput) { in.Tags = []types.Tag{{Key: aws.String("aws:k")}} }, invalid, ""},
 		"a network":         {func(in *awsecs.CreateTaskSetInput) { in.NetworkConfiguration = network("subnet-1") }, invalid, "Network Configuration is not valid for the given networkMode of this task definition."},
+		"a classic balancer": {func(in *awsecs.CreateTaskSetInput) {
+			in.LoadBalancers = []types.LoadBalancer{{LoadBalancerName: aws.String("b"), ContainerName: aws.String("main"), ContainerPort: aws.Int32(80)}}
+		}, "UnsupportedFeatureException", ""},
 		"two target groups": {func(in *awsecs.CreateTaskSetInput) { in.LoadBalancers = balancers("a", "b") }, invalid, ""},
 		"two registries": {func(in *awsecs.CreateTaskSetInput) {
 			in.ServiceRegistries = append(registries("a", "main", 80), registries("b", "main", 80)...)

@@ -101,6 +101,7 @@ func overridesShape(task *model.Task) *ecs.TaskOverride {
 	if task.Overrides != nil {
 		out.Cpu, out.Memory = task.Overrides.Cpu, task.Overrides.Memory
 		out.ExecutionRoleArn = task.Overrides.ExecutionRoleArn
+		out.TaskRoleArn = task.Overrides.TaskRoleArn
 	}
 	for i, c := range task.Containers {
 		out.ContainerOverrides[i] = ecs.ContainerOverride{Name: c.Name}

@@ -120,7 +120,7 @@ func (o *Order) Request(count int, source *rand.Rand) placement.Request {
 		UDP:                r.UDP,
 		GPUCount:           gpuCount(&o.Definition.Shape, o.Overrides),
 		Group:              o.Group,
-		RequiredAttributes: requiredAttributes(&o.Definition.Shape),
+		RequiredAttributes: append(requiredAttributes(&o.Definition.Shape), roleAttributes(&o.Definition.Shape, o.Overrides)...),
 		Strategies:         o.Strategies,
 		Rand:               source,
 		MemberOf:           o.constraints.memberOf,

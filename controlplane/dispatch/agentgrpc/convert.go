@@ -53,6 +53,7 @@ func (s *Server) task(t *model.Task) (*agentv1.Task, error) {
 		Group:         t.Group,
 		StopReason:    t.StoppedReason,
 		Subnets:       t.Subnets(),
+		LaunchType:    string(t.LaunchType),
 	}
 	for _, c := range t.Containers {
 		out.ContainerArns = append(out.ContainerArns, s.cfg.Owner.ContainerARN(t.Cluster, t.ID, c.ID))

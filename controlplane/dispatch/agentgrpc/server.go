@@ -36,7 +36,9 @@ type Config struct {
 	Register func(context.Context, *ecs.RegisterContainerInstanceRequest) (*ecs.RegisterContainerInstanceResponse, error)
 	// Secrets finds the values that task definitions name.
 	Secrets *resolve.Resolver
-	Logger  *slog.Logger
+	// Tasks are the operations that agents call on behalf of their tasks.
+	Tasks  TaskOperations
+	Logger *slog.Logger
 }
 
 // Server implements agentv1.AgentServiceServer.

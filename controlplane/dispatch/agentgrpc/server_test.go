@@ -55,6 +55,7 @@ func newBench(t *testing.T, disconnectAfter time.Duration) *bench {
 		Dispatcher: func() *dispatch.Dispatcher { return d },
 		Leader:     l.Addr().String,
 		Secrets:    resolve.New(resolve.Config{Owner: owner, Keys: keys}),
+		Tasks:      taskOperations{},
 		Logger:     slog.New(slog.DiscardHandler),
 	}))
 	go server.Serve(l)

@@ -481,6 +481,334 @@ func (x *RegisterContainerInstanceResponse) GetOutput() []byte {
 	return nil
 }
 
+type TaskProtectionRequest struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	ContainerInstance string                 `protobuf:"bytes,1,opt,name=container_instance,json=containerInstance,proto3" json:"container_instance,omitempty"` // ARN
+	Task              string                 `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`                                                    // ARN of a task on that instance; NotFound if it is not
+	Update            *ProtectionUpdate      `protobuf:"bytes,3,opt,name=update,proto3" json:"update,omitempty"`                                                // without: the protection is read
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *TaskProtectionRequest) Reset() {
+	*x = TaskProtectionRequest{}
+	mi := &file_agent_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskProtectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskProtectionRequest) ProtoMessage() {}
+
+func (x *TaskProtectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskProtectionRequest.ProtoReflect.Descriptor instead.
+func (*TaskProtectionRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *TaskProtectionRequest) GetContainerInstance() string {
+	if x != nil {
+		return x.ContainerInstance
+	}
+	return ""
+}
+
+func (x *TaskProtectionRequest) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *TaskProtectionRequest) GetUpdate() *ProtectionUpdate {
+	if x != nil {
+		return x.Update
+	}
+	return nil
+}
+
+type ProtectionUpdate struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Enabled          bool                   `protobuf:"varint,1,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	ExpiresInMinutes *int32                 `protobuf:"varint,2,opt,name=expires_in_minutes,json=expiresInMinutes,proto3,oneof" json:"expires_in_minutes,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ProtectionUpdate) Reset() {
+	*x = ProtectionUpdate{}
+	mi := &file_agent_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProtectionUpdate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProtectionUpdate) ProtoMessage() {}
+
+func (x *ProtectionUpdate) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProtectionUpdate.ProtoReflect.Descriptor instead.
+func (*ProtectionUpdate) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ProtectionUpdate) GetEnabled() bool {
+	if x != nil {
+		return x.Enabled
+	}
+	return false
+}
+
+func (x *ProtectionUpdate) GetExpiresInMinutes() int32 {
+	if x != nil && x.ExpiresInMinutes != nil {
+		return *x.ExpiresInMinutes
+	}
+	return 0
+}
+
+type TaskProtectionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Output        []byte                 `protobuf:"bytes,1,opt,name=output,proto3" json:"output,omitempty"`                        // ecs.GetTaskProtectionResponse, whose members UpdateTaskProtectionResponse has too
+	ErrorCode     string                 `protobuf:"bytes,2,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"` // of the ECS API; with it there is no output
+	ErrorMessage  string                 `protobuf:"bytes,3,opt,name=error_message,json=errorMessage,proto3" json:"error_message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskProtectionResponse) Reset() {
+	*x = TaskProtectionResponse{}
+	mi := &file_agent_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskProtectionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskProtectionResponse) ProtoMessage() {}
+
+func (x *TaskProtectionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskProtectionResponse.ProtoReflect.Descriptor instead.
+func (*TaskProtectionResponse) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TaskProtectionResponse) GetOutput() []byte {
+	if x != nil {
+		return x.Output
+	}
+	return nil
+}
+
+func (x *TaskProtectionResponse) GetErrorCode() string {
+	if x != nil {
+		return x.ErrorCode
+	}
+	return ""
+}
+
+func (x *TaskProtectionResponse) GetErrorMessage() string {
+	if x != nil {
+		return x.ErrorMessage
+	}
+	return ""
+}
+
+type TaskTagsRequest struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	ContainerInstance string                 `protobuf:"bytes,1,opt,name=container_instance,json=containerInstance,proto3" json:"container_instance,omitempty"` // ARN
+	Task              string                 `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`                                                    // ARN of a task on that instance; NotFound if it is not
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *TaskTagsRequest) Reset() {
+	*x = TaskTagsRequest{}
+	mi := &file_agent_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskTagsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskTagsRequest) ProtoMessage() {}
+
+func (x *TaskTagsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskTagsRequest.ProtoReflect.Descriptor instead.
+func (*TaskTagsRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *TaskTagsRequest) GetContainerInstance() string {
+	if x != nil {
+		return x.ContainerInstance
+	}
+	return ""
+}
+
+func (x *TaskTagsRequest) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+type TaskTagsResponse struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Task              []*Tag                 `protobuf:"bytes,1,rep,name=task,proto3" json:"task,omitempty"`
+	ContainerInstance []*Tag                 `protobuf:"bytes,2,rep,name=container_instance,json=containerInstance,proto3" json:"container_instance,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *TaskTagsResponse) Reset() {
+	*x = TaskTagsResponse{}
+	mi := &file_agent_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskTagsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskTagsResponse) ProtoMessage() {}
+
+func (x *TaskTagsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskTagsResponse.ProtoReflect.Descriptor instead.
+func (*TaskTagsResponse) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *TaskTagsResponse) GetTask() []*Tag {
+	if x != nil {
+		return x.Task
+	}
+	return nil
+}
+
+func (x *TaskTagsResponse) GetContainerInstance() []*Tag {
+	if x != nil {
+		return x.ContainerInstance
+	}
+	return nil
+}
+
+type Tag struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tag) Reset() {
+	*x = Tag{}
+	mi := &file_agent_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tag) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tag) ProtoMessage() {}
+
+func (x *Tag) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tag.ProtoReflect.Descriptor instead.
+func (*Tag) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Tag) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Tag) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 type AgentMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
@@ -495,7 +823,7 @@ type AgentMessage struct {
 
 func (x *AgentMessage) Reset() {
 	*x = AgentMessage{}
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +835,7 @@ func (x *AgentMessage) String() string {
 func (*AgentMessage) ProtoMessage() {}
 
 func (x *AgentMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +848,7 @@ func (x *AgentMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentMessage.ProtoReflect.Descriptor instead.
 func (*AgentMessage) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AgentMessage) GetMessage() isAgentMessage_Message {
@@ -595,7 +923,7 @@ type ControlMessage struct {
 
 func (x *ControlMessage) Reset() {
 	*x = ControlMessage{}
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -607,7 +935,7 @@ func (x *ControlMessage) String() string {
 func (*ControlMessage) ProtoMessage() {}
 
 func (x *ControlMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -620,7 +948,7 @@ func (x *ControlMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlMessage.ProtoReflect.Descriptor instead.
 func (*ControlMessage) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{10}
+	return file_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ControlMessage) GetMessage() isControlMessage_Message {
@@ -726,7 +1054,7 @@ type Names struct {
 
 func (x *Names) Reset() {
 	*x = Names{}
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +1066,7 @@ func (x *Names) String() string {
 func (*Names) ProtoMessage() {}
 
 func (x *Names) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +1079,7 @@ func (x *Names) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names.ProtoReflect.Descriptor instead.
 func (*Names) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Names) GetFull() bool {
@@ -814,7 +1142,7 @@ type NameZone struct {
 
 func (x *NameZone) Reset() {
 	*x = NameZone{}
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -826,7 +1154,7 @@ func (x *NameZone) String() string {
 func (*NameZone) ProtoMessage() {}
 
 func (x *NameZone) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -839,7 +1167,7 @@ func (x *NameZone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NameZone.ProtoReflect.Descriptor instead.
 func (*NameZone) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{12}
+	return file_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *NameZone) GetId() string {
@@ -877,7 +1205,7 @@ type NameService struct {
 
 func (x *NameService) Reset() {
 	*x = NameService{}
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -889,7 +1217,7 @@ func (x *NameService) String() string {
 func (*NameService) ProtoMessage() {}
 
 func (x *NameService) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -902,7 +1230,7 @@ func (x *NameService) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NameService.ProtoReflect.Descriptor instead.
 func (*NameService) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{13}
+	return file_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *NameService) GetId() string {
@@ -959,7 +1287,7 @@ type NameMember struct {
 
 func (x *NameMember) Reset() {
 	*x = NameMember{}
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -971,7 +1299,7 @@ func (x *NameMember) String() string {
 func (*NameMember) ProtoMessage() {}
 
 func (x *NameMember) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -984,7 +1312,7 @@ func (x *NameMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NameMember.ProtoReflect.Descriptor instead.
 func (*NameMember) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{14}
+	return file_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *NameMember) GetService() string {
@@ -1024,7 +1352,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_agent_proto_msgTypes[15]
+	mi := &file_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1036,7 +1364,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[15]
+	mi := &file_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1049,7 +1377,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{15}
+	return file_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Hello) GetContainerInstance() string {
@@ -1070,7 +1398,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_agent_proto_msgTypes[16]
+	mi := &file_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1082,7 +1410,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[16]
+	mi := &file_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1095,7 +1423,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{16}
+	return file_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Heartbeat) GetIntervalMs() uint32 {
@@ -1118,7 +1446,7 @@ type Desired struct {
 
 func (x *Desired) Reset() {
 	*x = Desired{}
-	mi := &file_agent_proto_msgTypes[17]
+	mi := &file_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +1458,7 @@ func (x *Desired) String() string {
 func (*Desired) ProtoMessage() {}
 
 func (x *Desired) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[17]
+	mi := &file_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +1471,7 @@ func (x *Desired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Desired.ProtoReflect.Descriptor instead.
 func (*Desired) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{17}
+	return file_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Desired) GetFull() bool {
@@ -1185,7 +1513,7 @@ type Definition struct {
 
 func (x *Definition) Reset() {
 	*x = Definition{}
-	mi := &file_agent_proto_msgTypes[18]
+	mi := &file_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1197,7 +1525,7 @@ func (x *Definition) String() string {
 func (*Definition) ProtoMessage() {}
 
 func (x *Definition) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[18]
+	mi := &file_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1210,7 +1538,7 @@ func (x *Definition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Definition.ProtoReflect.Descriptor instead.
 func (*Definition) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{18}
+	return file_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Definition) GetArn() string {
@@ -1237,16 +1565,17 @@ type Task struct {
 	Overrides     []byte                 `protobuf:"bytes,6,opt,name=overrides,proto3" json:"overrides,omitempty"`                              // ecs.TaskOverride as JSON, or empty
 	ContainerArns []string               `protobuf:"bytes,7,rep,name=container_arns,json=containerArns,proto3" json:"container_arns,omitempty"` // in the order of the definition's containers
 	Group         string                 `protobuf:"bytes,8,opt,name=group,proto3" json:"group,omitempty"`
-	StopReason    string                 `protobuf:"bytes,9,opt,name=stop_reason,json=stopReason,proto3" json:"stop_reason,omitempty"` // why it should stop, when it should
-	Subnets       []string               `protobuf:"bytes,20,rep,name=subnets,proto3" json:"subnets,omitempty"`                        // of a task in awsvpc mode: the first that the host offers becomes the task's
-	Assignments   []*Assignment          `protobuf:"bytes,15,rep,name=assignments,proto3" json:"assignments,omitempty"`                // of containers that have been assigned something
+	StopReason    string                 `protobuf:"bytes,9,opt,name=stop_reason,json=stopReason,proto3" json:"stop_reason,omitempty"`  // why it should stop, when it should
+	Subnets       []string               `protobuf:"bytes,10,rep,name=subnets,proto3" json:"subnets,omitempty"`                         // of a task in awsvpc mode: the first that the host offers becomes the task's
+	Assignments   []*Assignment          `protobuf:"bytes,11,rep,name=assignments,proto3" json:"assignments,omitempty"`                 // of containers that have been assigned something
+	LaunchType    string                 `protobuf:"bytes,12,opt,name=launch_type,json=launchType,proto3" json:"launch_type,omitempty"` // EC2, FARGATE or EXTERNAL
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_agent_proto_msgTypes[19]
+	mi := &file_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1258,7 +1587,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[19]
+	mi := &file_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1271,7 +1600,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{19}
+	return file_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Task) GetArn() string {
@@ -1351,6 +1680,13 @@ func (x *Task) GetAssignments() []*Assignment {
 	return nil
 }
 
+func (x *Task) GetLaunchType() string {
+	if x != nil {
+		return x.LaunchType
+	}
+	return ""
+}
+
 // Assignment is what the control plane has chosen for one container of a task.
 type Assignment struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1363,7 +1699,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_agent_proto_msgTypes[20]
+	mi := &file_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1711,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[20]
+	mi := &file_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1724,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{20}
+	return file_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Assignment) GetContainer() string {
@@ -1424,7 +1760,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_agent_proto_msgTypes[21]
+	mi := &file_agent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1436,7 +1772,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[21]
+	mi := &file_agent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1449,7 +1785,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{21}
+	return file_agent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Report) GetSequence() uint64 {
@@ -1478,14 +1814,14 @@ type TaskState struct {
 	StartedAt          int64                  `protobuf:"varint,8,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	ExecutionStoppedAt int64                  `protobuf:"varint,9,opt,name=execution_stopped_at,json=executionStoppedAt,proto3" json:"execution_stopped_at,omitempty"`
 	HealthStatus       string                 `protobuf:"bytes,10,opt,name=health_status,json=healthStatus,proto3" json:"health_status,omitempty"`             // HEALTHY, UNHEALTHY or UNKNOWN
-	NetworkInterface   *NetworkInterface      `protobuf:"bytes,20,opt,name=network_interface,json=networkInterface,proto3" json:"network_interface,omitempty"` // of a task in awsvpc mode, once it has one
+	NetworkInterface   *NetworkInterface      `protobuf:"bytes,11,opt,name=network_interface,json=networkInterface,proto3" json:"network_interface,omitempty"` // of a task in awsvpc mode, once it has one
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
 
 func (x *TaskState) Reset() {
 	*x = TaskState{}
-	mi := &file_agent_proto_msgTypes[22]
+	mi := &file_agent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1833,7 @@ func (x *TaskState) String() string {
 func (*TaskState) ProtoMessage() {}
 
 func (x *TaskState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[22]
+	mi := &file_agent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1846,7 @@ func (x *TaskState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskState.ProtoReflect.Descriptor instead.
 func (*TaskState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{22}
+	return file_agent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TaskState) GetArn() string {
@@ -1602,7 +1938,7 @@ type NetworkInterface struct {
 
 func (x *NetworkInterface) Reset() {
 	*x = NetworkInterface{}
-	mi := &file_agent_proto_msgTypes[23]
+	mi := &file_agent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1614,7 +1950,7 @@ func (x *NetworkInterface) String() string {
 func (*NetworkInterface) ProtoMessage() {}
 
 func (x *NetworkInterface) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[23]
+	mi := &file_agent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1627,7 +1963,7 @@ func (x *NetworkInterface) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkInterface.ProtoReflect.Descriptor instead.
 func (*NetworkInterface) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{23}
+	return file_agent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *NetworkInterface) GetSubnet() string {
@@ -1667,7 +2003,7 @@ type ContainerState struct {
 
 func (x *ContainerState) Reset() {
 	*x = ContainerState{}
-	mi := &file_agent_proto_msgTypes[24]
+	mi := &file_agent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1679,7 +2015,7 @@ func (x *ContainerState) String() string {
 func (*ContainerState) ProtoMessage() {}
 
 func (x *ContainerState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[24]
+	mi := &file_agent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1692,7 +2028,7 @@ func (x *ContainerState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerState.ProtoReflect.Descriptor instead.
 func (*ContainerState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{24}
+	return file_agent_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ContainerState) GetName() string {
@@ -1765,7 +2101,7 @@ type NetworkBinding struct {
 
 func (x *NetworkBinding) Reset() {
 	*x = NetworkBinding{}
-	mi := &file_agent_proto_msgTypes[25]
+	mi := &file_agent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1777,7 +2113,7 @@ func (x *NetworkBinding) String() string {
 func (*NetworkBinding) ProtoMessage() {}
 
 func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[25]
+	mi := &file_agent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1790,7 +2126,7 @@ func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkBinding.ProtoReflect.Descriptor instead.
 func (*NetworkBinding) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{25}
+	return file_agent_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *NetworkBinding) GetBindIp() string {
@@ -1845,7 +2181,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_agent_proto_msgTypes[26]
+	mi := &file_agent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1857,7 +2193,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[26]
+	mi := &file_agent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1870,7 +2206,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{26}
+	return file_agent_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Ack) GetSequence() uint64 {
@@ -1918,7 +2254,29 @@ const file_agent_proto_rawDesc = "" +
 	" RegisterContainerInstanceRequest\x12\x14\n" +
 	"\x05input\x18\x01 \x01(\fR\x05input\";\n" +
 	"!RegisterContainerInstanceResponse\x12\x16\n" +
-	"\x06output\x18\x01 \x01(\fR\x06output\"\xc1\x01\n" +
+	"\x06output\x18\x01 \x01(\fR\x06output\"\x98\x01\n" +
+	"\x15TaskProtectionRequest\x12-\n" +
+	"\x12container_instance\x18\x01 \x01(\tR\x11containerInstance\x12\x12\n" +
+	"\x04task\x18\x02 \x01(\tR\x04task\x12<\n" +
+	"\x06update\x18\x03 \x01(\v2$.longshore.agent.v1.ProtectionUpdateR\x06update\"v\n" +
+	"\x10ProtectionUpdate\x12\x18\n" +
+	"\aenabled\x18\x01 \x01(\bR\aenabled\x121\n" +
+	"\x12expires_in_minutes\x18\x02 \x01(\x05H\x00R\x10expiresInMinutes\x88\x01\x01B\x15\n" +
+	"\x13_expires_in_minutes\"t\n" +
+	"\x16TaskProtectionResponse\x12\x16\n" +
+	"\x06output\x18\x01 \x01(\fR\x06output\x12\x1d\n" +
+	"\n" +
+	"error_code\x18\x02 \x01(\tR\terrorCode\x12#\n" +
+	"\rerror_message\x18\x03 \x01(\tR\ferrorMessage\"T\n" +
+	"\x0fTaskTagsRequest\x12-\n" +
+	"\x12container_instance\x18\x01 \x01(\tR\x11containerInstance\x12\x12\n" +
+	"\x04task\x18\x02 \x01(\tR\x04task\"\x87\x01\n" +
+	"\x10TaskTagsResponse\x12+\n" +
+	"\x04task\x18\x01 \x03(\v2\x17.longshore.agent.v1.TagR\x04task\x12F\n" +
+	"\x12container_instance\x18\x02 \x03(\v2\x17.longshore.agent.v1.TagR\x11containerInstance\"-\n" +
+	"\x03Tag\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xc1\x01\n" +
 	"\fAgentMessage\x121\n" +
 	"\x05hello\x18\x01 \x01(\v2\x19.longshore.agent.v1.HelloH\x00R\x05hello\x124\n" +
 	"\x06report\x18\x02 \x01(\v2\x1a.longshore.agent.v1.ReportH\x00R\x06report\x12=\n" +
@@ -1972,7 +2330,7 @@ const file_agent_proto_rawDesc = "" +
 	"\n" +
 	"Definition\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x12\n" +
-	"\x04json\x18\x02 \x01(\fR\x04json\"\xf4\x02\n" +
+	"\x04json\x18\x02 \x01(\fR\x04json\"\x95\x03\n" +
 	"\x04Task\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x18\n" +
 	"\acluster\x18\x02 \x01(\tR\acluster\x12\x1e\n" +
@@ -1986,8 +2344,11 @@ const file_agent_proto_rawDesc = "" +
 	"\x05group\x18\b \x01(\tR\x05group\x12\x1f\n" +
 	"\vstop_reason\x18\t \x01(\tR\n" +
 	"stopReason\x12\x18\n" +
-	"\asubnets\x18\x14 \x03(\tR\asubnets\x12@\n" +
-	"\vassignments\x18\x0f \x03(\v2\x1e.longshore.agent.v1.AssignmentR\vassignments\"f\n" +
+	"\asubnets\x18\n" +
+	" \x03(\tR\asubnets\x12@\n" +
+	"\vassignments\x18\v \x03(\v2\x1e.longshore.agent.v1.AssignmentR\vassignments\x12\x1f\n" +
+	"\vlaunch_type\x18\f \x01(\tR\n" +
+	"launchType\"f\n" +
 	"\n" +
 	"Assignment\x12\x1c\n" +
 	"\tcontainer\x18\x01 \x01(\tR\tcontainer\x12\x17\n" +
@@ -2011,7 +2372,7 @@ const file_agent_proto_rawDesc = "" +
 	"\x14execution_stopped_at\x18\t \x01(\x03R\x12executionStoppedAt\x12#\n" +
 	"\rhealth_status\x18\n" +
 	" \x01(\tR\fhealthStatus\x12Q\n" +
-	"\x11network_interface\x18\x14 \x01(\v2$.longshore.agent.v1.NetworkInterfaceR\x10networkInterface\"n\n" +
+	"\x11network_interface\x18\v \x01(\v2$.longshore.agent.v1.NetworkInterfaceR\x10networkInterface\"n\n" +
 	"\x10NetworkInterface\x12\x16\n" +
 	"\x06subnet\x18\x01 \x01(\tR\x06subnet\x12\x1f\n" +
 	"\vmac_address\x18\x02 \x01(\tR\n" +
@@ -2037,12 +2398,14 @@ const file_agent_proto_rawDesc = "" +
 	"\x14container_port_range\x18\x05 \x01(\tR\x12containerPortRange\x12&\n" +
 	"\x0fhost_port_range\x18\x06 \x01(\tR\rhostPortRange\"!\n" +
 	"\x03Ack\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x04R\bsequence2\xd2\x03\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence2\x92\x05\n" +
 	"\fAgentService\x12y\n" +
 	"\x14DiscoverPollEndpoint\x12/.longshore.agent.v1.DiscoverPollEndpointRequest\x1a0.longshore.agent.v1.DiscoverPollEndpointResponse\x12\x88\x01\n" +
 	"\x19RegisterContainerInstance\x124.longshore.agent.v1.RegisterContainerInstanceRequest\x1a5.longshore.agent.v1.RegisterContainerInstanceResponse\x12S\n" +
 	"\aSession\x12 .longshore.agent.v1.AgentMessage\x1a\".longshore.agent.v1.ControlMessage(\x010\x01\x12g\n" +
-	"\x0eResolveSecrets\x12).longshore.agent.v1.ResolveSecretsRequest\x1a*.longshore.agent.v1.ResolveSecretsResponseB7Z5github.com/longshore/longshore/proto/agent/v1;agentv1b\x06proto3"
+	"\x0eResolveSecrets\x12).longshore.agent.v1.ResolveSecretsRequest\x1a*.longshore.agent.v1.ResolveSecretsResponse\x12g\n" +
+	"\x0eTaskProtection\x12).longshore.agent.v1.TaskProtectionRequest\x1a*.longshore.agent.v1.TaskProtectionResponse\x12U\n" +
+	"\bTaskTags\x12#.longshore.agent.v1.TaskTagsRequest\x1a$.longshore.agent.v1.TaskTagsResponseB7Z5github.com/longshore/longshore/proto/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_agent_proto_rawDescOnce sync.Once
@@ -2056,7 +2419,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_agent_proto_goTypes = []any{
 	(*ResolveSecretsRequest)(nil),             // 0: longshore.agent.v1.ResolveSecretsRequest
 	(*ResolveSecretsResponse)(nil),            // 1: longshore.agent.v1.ResolveSecretsResponse
@@ -2067,64 +2430,77 @@ var file_agent_proto_goTypes = []any{
 	(*DiscoverPollEndpointResponse)(nil),      // 6: longshore.agent.v1.DiscoverPollEndpointResponse
 	(*RegisterContainerInstanceRequest)(nil),  // 7: longshore.agent.v1.RegisterContainerInstanceRequest
 	(*RegisterContainerInstanceResponse)(nil), // 8: longshore.agent.v1.RegisterContainerInstanceResponse
-	(*AgentMessage)(nil),                      // 9: longshore.agent.v1.AgentMessage
-	(*ControlMessage)(nil),                    // 10: longshore.agent.v1.ControlMessage
-	(*Names)(nil),                             // 11: longshore.agent.v1.Names
-	(*NameZone)(nil),                          // 12: longshore.agent.v1.NameZone
-	(*NameService)(nil),                       // 13: longshore.agent.v1.NameService
-	(*NameMember)(nil),                        // 14: longshore.agent.v1.NameMember
-	(*Hello)(nil),                             // 15: longshore.agent.v1.Hello
-	(*Heartbeat)(nil),                         // 16: longshore.agent.v1.Heartbeat
-	(*Desired)(nil),                           // 17: longshore.agent.v1.Desired
-	(*Definition)(nil),                        // 18: longshore.agent.v1.Definition
-	(*Task)(nil),                              // 19: longshore.agent.v1.Task
-	(*Assignment)(nil),                        // 20: longshore.agent.v1.Assignment
-	(*Report)(nil),                            // 21: longshore.agent.v1.Report
-	(*TaskState)(nil),                         // 22: longshore.agent.v1.TaskState
-	(*NetworkInterface)(nil),                  // 23: longshore.agent.v1.NetworkInterface
-	(*ContainerState)(nil),                    // 24: longshore.agent.v1.ContainerState
-	(*NetworkBinding)(nil),                    // 25: longshore.agent.v1.NetworkBinding
-	(*Ack)(nil),                               // 26: longshore.agent.v1.Ack
-	nil,                                       // 27: longshore.agent.v1.ContainerSecrets.EnvironmentEntry
-	nil,                                       // 28: longshore.agent.v1.ContainerSecrets.LogOptionsEntry
+	(*TaskProtectionRequest)(nil),             // 9: longshore.agent.v1.TaskProtectionRequest
+	(*ProtectionUpdate)(nil),                  // 10: longshore.agent.v1.ProtectionUpdate
+	(*TaskProtectionResponse)(nil),            // 11: longshore.agent.v1.TaskProtectionResponse
+	(*TaskTagsRequest)(nil),                   // 12: longshore.agent.v1.TaskTagsRequest
+	(*TaskTagsResponse)(nil),                  // 13: longshore.agent.v1.TaskTagsResponse
+	(*Tag)(nil),                               // 14: longshore.agent.v1.Tag
+	(*AgentMessage)(nil),                      // 15: longshore.agent.v1.AgentMessage
+	(*ControlMessage)(nil),                    // 16: longshore.agent.v1.ControlMessage
+	(*Names)(nil),                             // 17: longshore.agent.v1.Names
+	(*NameZone)(nil),                          // 18: longshore.agent.v1.NameZone
+	(*NameService)(nil),                       // 19: longshore.agent.v1.NameService
+	(*NameMember)(nil),                        // 20: longshore.agent.v1.NameMember
+	(*Hello)(nil),                             // 21: longshore.agent.v1.Hello
+	(*Heartbeat)(nil),                         // 22: longshore.agent.v1.Heartbeat
+	(*Desired)(nil),                           // 23: longshore.agent.v1.Desired
+	(*Definition)(nil),                        // 24: longshore.agent.v1.Definition
+	(*Task)(nil),                              // 25: longshore.agent.v1.Task
+	(*Assignment)(nil),                        // 26: longshore.agent.v1.Assignment
+	(*Report)(nil),                            // 27: longshore.agent.v1.Report
+	(*TaskState)(nil),                         // 28: longshore.agent.v1.TaskState
+	(*NetworkInterface)(nil),                  // 29: longshore.agent.v1.NetworkInterface
+	(*ContainerState)(nil),                    // 30: longshore.agent.v1.ContainerState
+	(*NetworkBinding)(nil),                    // 31: longshore.agent.v1.NetworkBinding
+	(*Ack)(nil),                               // 32: longshore.agent.v1.Ack
+	nil,                                       // 33: longshore.agent.v1.ContainerSecrets.EnvironmentEntry
+	nil,                                       // 34: longshore.agent.v1.ContainerSecrets.LogOptionsEntry
 }
 var file_agent_proto_depIdxs = []int32{
 	2,  // 0: longshore.agent.v1.ResolveSecretsResponse.containers:type_name -> longshore.agent.v1.ContainerSecrets
-	27, // 1: longshore.agent.v1.ContainerSecrets.environment:type_name -> longshore.agent.v1.ContainerSecrets.EnvironmentEntry
-	28, // 2: longshore.agent.v1.ContainerSecrets.log_options:type_name -> longshore.agent.v1.ContainerSecrets.LogOptionsEntry
+	33, // 1: longshore.agent.v1.ContainerSecrets.environment:type_name -> longshore.agent.v1.ContainerSecrets.EnvironmentEntry
+	34, // 2: longshore.agent.v1.ContainerSecrets.log_options:type_name -> longshore.agent.v1.ContainerSecrets.LogOptionsEntry
 	3,  // 3: longshore.agent.v1.ContainerSecrets.registry:type_name -> longshore.agent.v1.RegistryCredentials
-	15, // 4: longshore.agent.v1.AgentMessage.hello:type_name -> longshore.agent.v1.Hello
-	21, // 5: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
-	16, // 6: longshore.agent.v1.AgentMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
-	17, // 7: longshore.agent.v1.ControlMessage.desired:type_name -> longshore.agent.v1.Desired
-	26, // 8: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
-	16, // 9: longshore.agent.v1.ControlMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
-	4,  // 10: longshore.agent.v1.ControlMessage.welcome:type_name -> longshore.agent.v1.Welcome
-	11, // 11: longshore.agent.v1.ControlMessage.names:type_name -> longshore.agent.v1.Names
-	12, // 12: longshore.agent.v1.Names.zones:type_name -> longshore.agent.v1.NameZone
-	13, // 13: longshore.agent.v1.Names.services:type_name -> longshore.agent.v1.NameService
-	14, // 14: longshore.agent.v1.Names.members:type_name -> longshore.agent.v1.NameMember
-	14, // 15: longshore.agent.v1.Names.removed_members:type_name -> longshore.agent.v1.NameMember
-	18, // 16: longshore.agent.v1.Desired.definitions:type_name -> longshore.agent.v1.Definition
-	19, // 17: longshore.agent.v1.Desired.tasks:type_name -> longshore.agent.v1.Task
-	20, // 18: longshore.agent.v1.Task.assignments:type_name -> longshore.agent.v1.Assignment
-	22, // 19: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
-	24, // 20: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
-	23, // 21: longshore.agent.v1.TaskState.network_interface:type_name -> longshore.agent.v1.NetworkInterface
-	25, // 22: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
-	5,  // 23: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
-	7,  // 24: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
-	9,  // 25: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
-	0,  // 26: longshore.agent.v1.AgentService.ResolveSecrets:input_type -> longshore.agent.v1.ResolveSecretsRequest
-	6,  // 27: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
-	8,  // 28: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
-	10, // 29: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
-	1,  // 30: longshore.agent.v1.AgentService.ResolveSecrets:output_type -> longshore.agent.v1.ResolveSecretsResponse
-	27, // [27:31] is the sub-list for method output_type
-	23, // [23:27] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	10, // 4: longshore.agent.v1.TaskProtectionRequest.update:type_name -> longshore.agent.v1.ProtectionUpdate
+	14, // 5: longshore.agent.v1.TaskTagsResponse.task:type_name -> longshore.agent.v1.Tag
+	14, // 6: longshore.agent.v1.TaskTagsResponse.container_instance:type_name -> longshore.agent.v1.Tag
+	21, // 7: longshore.agent.v1.AgentMessage.hello:type_name -> longshore.agent.v1.Hello
+	27, // 8: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
+	22, // 9: longshore.agent.v1.AgentMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
+	23, // 10: longshore.agent.v1.ControlMessage.desired:type_name -> longshore.agent.v1.Desired
+	32, // 11: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
+	22, // 12: longshore.agent.v1.ControlMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
+	4,  // 13: longshore.agent.v1.ControlMessage.welcome:type_name -> longshore.agent.v1.Welcome
+	17, // 14: longshore.agent.v1.ControlMessage.names:type_name -> longshore.agent.v1.Names
+	18, // 15: longshore.agent.v1.Names.zones:type_name -> longshore.agent.v1.NameZone
+	19, // 16: longshore.agent.v1.Names.services:type_name -> longshore.agent.v1.NameService
+	20, // 17: longshore.agent.v1.Names.members:type_name -> longshore.agent.v1.NameMember
+	20, // 18: longshore.agent.v1.Names.removed_members:type_name -> longshore.agent.v1.NameMember
+	24, // 19: longshore.agent.v1.Desired.definitions:type_name -> longshore.agent.v1.Definition
+	25, // 20: longshore.agent.v1.Desired.tasks:type_name -> longshore.agent.v1.Task
+	26, // 21: longshore.agent.v1.Task.assignments:type_name -> longshore.agent.v1.Assignment
+	28, // 22: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
+	30, // 23: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
+	29, // 24: longshore.agent.v1.TaskState.network_interface:type_name -> longshore.agent.v1.NetworkInterface
+	31, // 25: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
+	5,  // 26: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
+	7,  // 27: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
+	15, // 28: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
+	0,  // 29: longshore.agent.v1.AgentService.ResolveSecrets:input_type -> longshore.agent.v1.ResolveSecretsRequest
+	9,  // 30: longshore.agent.v1.AgentService.TaskProtection:input_type -> longshore.agent.v1.TaskProtectionRequest
+	12, // 31: longshore.agent.v1.AgentService.TaskTags:input_type -> longshore.agent.v1.TaskTagsRequest
+	6,  // 32: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
+	8,  // 33: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
+	16, // 34: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
+	1,  // 35: longshore.agent.v1.AgentService.ResolveSecrets:output_type -> longshore.agent.v1.ResolveSecretsResponse
+	11, // 36: longshore.agent.v1.AgentService.TaskProtection:output_type -> longshore.agent.v1.TaskProtectionResponse
+	13, // 37: longshore.agent.v1.AgentService.TaskTags:output_type -> longshore.agent.v1.TaskTagsResponse
+	32, // [32:38] is the sub-list for method output_type
+	26, // [26:32] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -2132,27 +2508,28 @@ func file_agent_proto_init() {
 	if File_agent_proto != nil {
 		return
 	}
-	file_agent_proto_msgTypes[9].OneofWrappers = []any{
+	file_agent_proto_msgTypes[10].OneofWrappers = []any{}
+	file_agent_proto_msgTypes[15].OneofWrappers = []any{
 		(*AgentMessage_Hello)(nil),
 		(*AgentMessage_Report)(nil),
 		(*AgentMessage_Heartbeat)(nil),
 	}
-	file_agent_proto_msgTypes[10].OneofWrappers = []any{
+	file_agent_proto_msgTypes[16].OneofWrappers = []any{
 		(*ControlMessage_Desired)(nil),
 		(*ControlMessage_Ack)(nil),
 		(*ControlMessage_Heartbeat)(nil),
 		(*ControlMessage_Welcome)(nil),
 		(*ControlMessage_Names)(nil),
 	}
-	file_agent_proto_msgTypes[13].OneofWrappers = []any{}
-	file_agent_proto_msgTypes[24].OneofWrappers = []any{}
+	file_agent_proto_msgTypes[19].OneofWrappers = []any{}
+	file_agent_proto_msgTypes[30].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

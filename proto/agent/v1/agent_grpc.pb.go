@@ -27,6 +27,8 @@ const (
 	AgentService_RegisterContainerInstance_FullMethodName = "/longshore.agent.v1.AgentService/RegisterContainerInstance"
 	AgentService_Session_FullMethodName                   = "/longshore.agent.v1.AgentService/Session"
 	AgentService_ResolveSecrets_FullMethodName            = "/longshore.agent.v1.AgentService/ResolveSecrets"
+	AgentService_TaskProtection_FullMethodName            = "/longshore.agent.v1.AgentService/TaskProtection"
+	AgentService_TaskTags_FullMethodName                  = "/longshore.agent.v1.AgentService/TaskTags"
 )
 
 // AgentServiceClient is the client API for AgentService service.
@@ -48,6 +50,12 @@ type AgentServiceClient interface {
 	// task that is about to be created on the instance of an open session. It is
 	// refused unless the connection is encrypted or does not leave the machine.
 	ResolveSecrets(ctx context.Context, in *ResolveSecretsRequest, opts ...grpc.CallOption) (*ResolveSecretsResponse, error)
+	// TaskProtection reads the protection of a task from scaling and deployments,
+	// or changes it: what the task itself asks of its agent. By GetTaskProtection
+	// and UpdateTaskProtection of the ECS API.
+	TaskProtection(ctx context.Context, in *TaskProtectionRequest, opts ...grpc.CallOption) (*TaskProtectionResponse, error)
+	// TaskTags reads the tags of a task and of its container instance.
+	TaskTags(ctx context.Context, in *TaskTagsRequest, opts ...grpc.CallOption) (*TaskTagsResponse, error)
 }
 
 type agentServiceClient struct {
@@ -101,6 +109,26 @@ func (c *agentServiceClient) ResolveSecrets(ctx context.Context, in *ResolveSecr
 	return out, nil
 }
 
+func (c *agentServiceClient) TaskProtection(ctx context.Context, in *TaskProtectionRequest, opts ...grpc.CallOption) (*TaskProtectionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TaskProtectionResponse)
+	err := c.cc.Invoke(ctx, AgentService_TaskProtection_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *agentServiceClient) TaskTags(ctx context.Context, in *TaskTagsRequest, opts ...grpc.CallOption) (*TaskTagsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TaskTagsResponse)
+	err := c.cc.Invoke(ctx, AgentService_TaskTags_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AgentServiceServer is the server API for AgentService service.
 // All implementations must embed UnimplementedAgentServiceServer
 // for forward compatibility.
@@ -120,6 +148,12 @@ type AgentServiceServer interface {
 	// task that is about to be created on the instance of an open session. It is
 	// refused unless the connection is encrypted or does not leave the machine.
 	ResolveSecrets(context.Context, *ResolveSecretsRequest) (*ResolveSecretsResponse, error)
+	// TaskProtection reads the protection of a task from scaling and deployments,
+	// or changes it: what the task itself asks of its agent. By GetTaskProtection
+	// and UpdateTaskProtection of the ECS API.
+	TaskProtection(context.Context, *TaskProtectionRequest) (*TaskProtectionResponse, error)
+	// TaskTags reads the tags of a task and of its container instance.
+	TaskTags(context.Context, *TaskTagsRequest) (*TaskTagsResponse, error)
 	mustEmbedUnimplementedAgentServiceServer()
 }
 
@@ -141,6 +175,12 @@ func (UnimplementedAgentServiceServer) Session(grpc.BidiStreamingServer[AgentMes
 }
 func (UnimplementedAgentServiceServer) ResolveSecrets(context.Context, *ResolveSecretsRequest) (*ResolveSecretsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResolveSecrets not implemented")
+}
+func (UnimplementedAgentServiceServer) TaskProtection(context.Context, *TaskProtectionRequest) (*TaskProtectionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TaskProtection not implemented")
+}
+func (UnimplementedAgentServiceServer) TaskTags(context.Context, *TaskTagsRequest) (*TaskTagsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TaskTags not implemented")
 }
 func (UnimplementedAgentServiceServer) mustEmbedUnimplementedAgentServiceServer() {}
 func (UnimplementedAgentServiceServer) testEmbeddedByValue()                      {}
@@ -224,6 +264,42 @@ func _AgentService_ResolveSecrets_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AgentService_TaskProtection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TaskProtectionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServiceServer).TaskProtection(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AgentService_TaskProtection_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServiceServer).TaskProtection(ctx, req.(*TaskProtectionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AgentService_TaskTags_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TaskTagsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServiceServer).TaskTags(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AgentService_TaskTags_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServiceServer).TaskTags(ctx, req.(*TaskTagsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AgentService_ServiceDesc is the grpc.ServiceDesc for AgentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -242,6 +318,14 @@ var AgentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ResolveSecrets",
 			Handler:    _AgentService_ResolveSecrets_Handler,
+		},
+		{
+			MethodName: "TaskProtection",
+			Handler:    _AgentService_TaskProtection_Handler,
+		},
+		{
+			MethodName: "TaskTags",
+			Handler:    _AgentService_TaskTags_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -28,7 +29,7 @@ func main() {
 		fail("what to do is missing")
 	}
 	switch os.Args[1] {
-	case "serve": // answers on port 8080, with a file on /read/PATH; ends with 0 on SIGTERM, with CODE on /exit/CODE
+	case "serve": // answers on port 8080, with a file on /read/PATH and what the service NAME answers on /find/NAME; ends with 0 on SIGTERM, with CODE on /exit/CODE
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, syscall.SIGTERM)
 		serve(stop, serving)
@@ -37,11 +38,29 @@ func main() {
 		serve(nil, ignoring)
 	case "ask": // ends with 0 if serve answers beside it
 		ask()
+	case "fetch": // asks for all that a task can ask for, into files of a folder, and ends with 0
+		fetch()
 	case "exit": // ends at once with the given code
 		exit()
 	default:
 		fail("cannot do " + os.Args[1])
 	}
+}
+
+// find asks the service of a name, which it looks up by SRV and A records.
+func find(w http.ResponseWriter, name string) {
+	_, found, err := net.LookupSRV("", "", name)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	answer, err := http.Get(fmt.Sprintf("http://%s:%d/", strings.TrimSuffix(found[0].Target, "."), found[0].Port))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer answer.Body.Close()
+	fmt.Fprintln(w, "found", found[0].Target, answer.StatusCode)
 }
 
 // serve answers: who gets an answer knows that signals are dealt with as well.
@@ -52,12 +71,16 @@ func serve(stop <-chan os.Signal, address string) {
 			if code, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/exit/")); err == nil {
 				os.Exit(code)
 			}
+			if name, ok := strings.CutPrefix(r.URL.Path, "/find/"); ok {
+				find(w, name)
+				return
+			}
 			if path, ok := strings.CutPrefix(r.URL.Path, "/read/"); ok {
 				http.ServeContent(w, r, path, time.Time{}, contentOf("/"+path))
 				return
 			}
 			// A client that is gone is no concern of a test's server.
-			_, _ = fmt.Fprintln(w, answer(r))
+			_, _ = fmt.Fprintln(w, reply(r))
 		}))
 	}()
 	select {
@@ -67,8 +90,8 @@ func serve(stop <-chan os.Signal, address string) {
 	}
 }
 
-// answer does what a request asks of the server, for tests of what is around it.
-func answer(r *http.Request) string {
+// reply does what a request asks of the server, for tests of what is around it.
+func reply(r *http.Request) string {
 	q := r.URL.Query()
 	switch r.URL.Path {
 	case "/get": // what another server says
