@@ -78,7 +78,8 @@ func TestCreateService_KeepsAndShowsWhatItIsWiredTo(t *testing.T) {
 	for name, in := range map[string]types.ServiceRegistry{
 		"address": {}, "port": {Port: aws.Int32(80)}, "container": {ContainerName: aws.String("main"), ContainerPort: aws.Int32(80)},
 	} {
-		in.RegistryArn = aws.String("arn:aws:servicediscovery:us-east-1:123456789012:service/srv-1")
+		f.registry(model.RegistryID("srv-" + name))
+		in.RegistryArn = aws.String("arn:aws:servicediscovery:us-east-1:123456789012:service/srv-" + name)
 		s := f.service(c, name, "vpc", 0, func(i *awsecs.CreateServiceInput) {
 			i.ServiceRegistries, i.NetworkConfiguration = []types.ServiceRegistry{in}, network("subnet-1", "subnet-2")
 		})
