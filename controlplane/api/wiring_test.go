@@ -79,6 +79,9 @@ func TestCreateService_KeepsAndShowsWhatItIsWiredTo(t *testing.T) {
 		"address": {}, "port": {Port: aws.Int32(80)}, "container": {ContainerName: aws.String("main"), ContainerPort: aws.Int32(80)},
 	} {
 		f.registry(model.RegistryID("srv-" + name))
+		if name == "address" { // of SRV records, a port is a part
+			f.update(func(tx *store.Tx) { tx.PutRegistry(&model.Registry{ID: "srv-address"}) })
+		}
 		in.RegistryArn = aws.String("arn:aws:servicediscovery:us-east-1:123456789012:service/srv-" + name)
 		s := f.service(c, name, "vpc", 0, func(i *awsecs.CreateServiceInput) {
 			i.ServiceRegistries, i.NetworkConfiguration = []types.ServiceRegistry{in}, network("subnet-1", "subnet-2")
