@@ -68,6 +68,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	monitor := newMonitor(a.config, a.metrics, tasks)
 	tasks.own(id.saved.Instance)
 	monitor.watchOver(id.instances())
+	if tasks.resolver, err = a.openResolver(); err != nil {
+		return err
+	}
 	tasks.session = session.New(session.Config{
 		Addresses: a.config.ControlPlane,
 		Cluster:   a.config.Cluster,
@@ -99,6 +102,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			tasks.desire(d)
 			a.once.Do(func() { close(a.ready) })
 		},
+		Names:     tasks.resolver.apply,
 		Delivered: tasks.delivered,
 		Logger:    a.log,
 		Registry:  a.config.Registry,
@@ -114,6 +118,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		group.Go(func() error { return a.endpoint.server.Run(ctx) })
 	}
 	group.Go(func() error { return tasks.session.Run(ctx) })
+	if tasks.resolver != nil {
+		group.Go(func() error { return tasks.resolver.run(ctx) })
+	}
 	group.Go(func() error { return monitor.run(ctx) })
 	group.Go(func() error { return tasks.run(ctx) })
 	group.Go(func() error { return newSweeper(a.config, images).run(ctx) })

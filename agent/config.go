@@ -53,6 +53,8 @@ type Config struct {
 	CgroupRoot  string
 	FileSystems map[string]lifecycle.FileSystem // NFS servers, by ids of EFS file systems
 
+	DNS *DNSConfig // nil: containers have the host's resolvers
+
 	TaskCleanupWait time.Duration // how long stopped containers are kept; 3 h
 	StopTimeout     time.Duration // between stop signal and kill where the definition does not say; 30 s
 	// How long the engine may take before the task fails with DockerTimeoutError;

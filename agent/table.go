@@ -31,6 +31,7 @@ type table struct {
 	session *session.Session
 	// endpoint is set before anything runs.
 	endpoint *endpoint
+	resolver *resolver // nil: containers have the host's resolvers
 	starts   *semaphore.Weighted
 	wake     chan struct{}
 

@@ -236,6 +236,7 @@ func (w *worker) begin(ctx context.Context, actions *sync.WaitGroup, a lifecycle
 		job.auth = w.state.AuthOf(a.Unit)
 		if a.Op == lifecycle.Create {
 			job.spec = w.state.SpecOf(w.task, a.Unit)
+			w.table.resolver.equip(&job.spec)
 		}
 		job.id = w.state.Containers[a.Unit].RuntimeID
 	}

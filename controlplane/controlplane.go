@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/longshore/longshore/controlplane/api"
+	"github.com/longshore/longshore/controlplane/cloudmap"
 	"github.com/longshore/longshore/controlplane/elbv2"
 	"github.com/longshore/longshore/controlplane/leader"
 	"github.com/longshore/longshore/controlplane/model"
@@ -44,6 +45,9 @@ type Config struct {
 	// Endpoints is where target groups are served to proxies; without, they are not.
 	Endpoints     proxies.Listeners
 	EndpointsZone string // of the names there; default longshore.internal
+	// DNS and DNSOverTCP answer for the namespaces; nil: this control plane answers no DNS.
+	DNS        net.PacketConn
+	DNSOverTCP net.Listener
 	// AdvertiseAPI and AdvertiseAgents are the addresses by which other control
 	// planes and agents reach this one. Default: the listeners' own.
 	AdvertiseAPI, AdvertiseAgents, AdvertiseEndpoints string
@@ -127,12 +131,13 @@ func New(ctx context.Context, cfg Config) (*ControlPlane, error) {
 		AgentEndpoint: func() string { return c.leaderAddresses().Agent },
 		Preview:       c.preview,
 		Keys:          cfg.Keys,
-		Services:      append(secretsapi.New(secretsapi.Config{Owner: cfg.Owner, Keys: cfg.SecretsKeys}), elbv2.New(elbv2.Config{Owner: cfg.Owner})),
-		MaxBody:       cfg.MaxRequest,
-		Rate:          cfg.APIRate,
-		Burst:         cfg.APIBurst,
-		Logger:        cfg.Logger,
-		Registry:      c.registry,
+		Services: append(secretsapi.New(secretsapi.Config{Owner: cfg.Owner, Keys: cfg.SecretsKeys}),
+			cloudmap.New(cloudmap.Config{Owner: cfg.Owner}), elbv2.New(elbv2.Config{Owner: cfg.Owner})),
+		MaxBody:  cfg.MaxRequest,
+		Rate:     cfg.APIRate,
+		Burst:    cfg.APIBurst,
+		Logger:   cfg.Logger,
+		Registry: c.registry,
 	})
 	return c, nil
 }
@@ -167,6 +172,7 @@ func (c *ControlPlane) Run(ctx context.Context) error {
 	group.Go(func() error { return c.serveAgents(ctx) })
 	group.Go(func() error { return c.serveOps(ctx) })
 	group.Go(func() error { return c.serveEndpoints(ctx) })
+	group.Go(func() error { return c.serveDNS(ctx) })
 	group.Go(func() error { return leader.Observe(ctx, c.etcd.client, c.learnLeader) })
 	group.Go(func() error {
 		if err := c.checkSecrets(ctx); err != nil {

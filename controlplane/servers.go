@@ -118,6 +118,7 @@ func (c *ControlPlane) serveAgents(ctx context.Context) error {
 	agentv1.RegisterAgentServiceServer(server, agentgrpc.New(agentgrpc.Config{
 		Owner:      c.cfg.Owner,
 		Dispatcher: c.currentDispatcher,
+		Names:      c.currentNames,
 		Leader:     func() string { return c.leaderAddresses().Agent },
 		Register:   c.api.RegisterContainerInstance,
 		Secrets: resolve.New(resolve.Config{

@@ -14,6 +14,7 @@ import (
 	"github.com/longshore/longshore/controlplane/endpoints"
 	"github.com/longshore/longshore/controlplane/leader"
 	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/names"
 	"github.com/longshore/longshore/controlplane/reaper"
 	"github.com/longshore/longshore/controlplane/rollout"
 	"github.com/longshore/longshore/controlplane/services"
@@ -25,6 +26,7 @@ import (
 type term struct {
 	store      *store.Store
 	dispatcher *dispatch.Dispatcher
+	names      *names.Feed
 	registry   *prometheus.Registry
 	endpoints  *endpoints.Index
 	stopLoops  context.CancelFunc // ends the service loop; tasks are not replaced any more
@@ -40,6 +42,8 @@ func (c *ControlPlane) lead(ctx context.Context, t leader.Term) error {
 	if err != nil {
 		return err
 	}
+	feed := names.New(s.View())
+	s.Observe(feed.Observe) // before the dispatcher, so that names are told of before tasks
 	dispatcher := dispatch.New(dispatch.Config{Store: s, DisconnectAfter: c.cfg.DisconnectAfter, Logger: log, Registry: registry})
 	scheduler := services.New(services.Config{Store: s, Settings: c.rolloutSettings(), Logger: log, Registry: registry})
 	targets := endpoints.NewIndex(s)
@@ -59,7 +63,7 @@ func (c *ControlPlane) lead(ctx context.Context, t leader.Term) error {
 		}
 		return err
 	})
-	c.announce(func() { c.term.Store(&term{s, dispatcher, registry, targets, stopLoops}) })
+	c.announce(func() { c.term.Store(&term{s, dispatcher, feed, registry, targets, stopLoops}) })
 	err = group.Wait()
 	c.announce(func() { c.term.Store(nil) })
 	return err
@@ -85,6 +89,13 @@ func (c *ControlPlane) preview(tx *store.Tx, k model.ServiceKey, now time.Time) 
 func (c *ControlPlane) currentStore() *store.Store {
 	if t := c.term.Load(); t != nil {
 		return t.store
+	}
+	return nil
+}
+
+func (c *ControlPlane) currentNames() *names.Feed {
+	if t := c.term.Load(); t != nil {
+		return t.names
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	agentv1 "github.com/longshore/longshore/proto/agent/v1"
+	"github.com/longshore/longshore/proto/discovery"
 	"github.com/longshore/longshore/proto/ecs"
 )
 
@@ -36,7 +37,8 @@ type Config struct {
 	Registered func(instance string) error
 
 	Desired   func(Desired)
-	Delivered func(taskARN string) // the control plane has the task's STOPPED durably
+	Names     func(discovery.Update) // may be nil
+	Delivered func(taskARN string)   // the control plane has the task's STOPPED durably
 
 	Logger   *slog.Logger
 	Registry prometheus.Registerer

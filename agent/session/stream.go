@@ -83,6 +83,10 @@ func (st *stream) read(context.Context) error {
 			for _, arn := range st.outbox.ack(m.Ack.Sequence) {
 				st.Delivered(arn)
 			}
+		case *agentv1.ControlMessage_Names:
+			if st.Names != nil {
+				st.Names(namesOf(m.Names))
+			}
 		case *agentv1.ControlMessage_Heartbeat:
 			st.pace(m.Heartbeat)
 		case *agentv1.ControlMessage_Welcome:

@@ -30,6 +30,7 @@ type agentFlags struct {
 	dockerHost   string
 	instanceName string
 	address      string
+	containerDNS string
 	attributes   map[string]string
 	zone         string
 	cpus, memory int
@@ -57,6 +58,7 @@ func (f *agentFlags) add(flags *pflag.FlagSet, pulls string) {
 	flags.StringVar(&f.dockerHost, "docker-host", "", "Docker daemon, like unix:///var/run/docker.sock (default: DOCKER_HOST, or that)")
 	flags.StringVar(&f.instanceName, "instance-name", "", "the host's own id, shown as ec2InstanceId (default: its host name)")
 	flags.StringVar(&f.address, "advertise-address", "", "where load balancers reach this host's ports (default: the address from which it reaches the control plane)")
+	flags.StringVar(&f.containerDNS, "container-dns", "auto", "IPv4 address of this host at which the agent answers its containers' DNS, on port 53; auto: that of docker0, for containers that start while there are namespaces; off: containers have the host's resolvers")
 	flags.StringToStringVar(&f.attributes, "attribute", nil, "NAME=VALUE, a custom attribute of the container instance; may be repeated")
 	flags.StringVar(&f.zone, "availability-zone", "", "value of the attribute ecs.availability-zone (default: local-1a)")
 	flags.IntVar(&f.cpus, "cpus", 0, "processors to offer (default: all; 1024 CPU units each)")
@@ -104,7 +106,13 @@ func (f *agentFlags) config(runtime *docker.Runtime, dataDir string, controlPlan
 	if err != nil {
 		return agent.Config{}, err
 	}
+	dns, err := containerDNS(f.containerDNS)
+	if err != nil {
+		return agent.Config{}, err
+	}
 	c := agent.Config{
+		DNS: dns,
+
 		Subnets:            f.subnets,
 		DefaultSubnetRange: f.defaultRange,
 		AnySubnet:          f.anySubnet,

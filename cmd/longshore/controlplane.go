@@ -25,6 +25,7 @@ type controlPlaneFlags struct {
 	account, region             string
 	apiAddr, agentAddr, opsAddr string
 	endpointsAddr, zone         string
+	dnsAddr                     string
 	advertiseAPI, advertise     string
 	advertiseEndpoints          string
 	etcdEndpoints               []string
@@ -45,8 +46,9 @@ func (f *controlPlaneFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.apiAddr, "api-addr", "127.0.0.1:7470", "address of the ECS API")
 	flags.StringVar(&f.agentAddr, "agent-addr", "", "address for agents (default 127.0.0.1:7471; with TLS :7471)")
 	flags.StringVar(&f.opsAddr, "ops-addr", "127.0.0.1:7472", "address of metrics, health and profiles")
-	flags.StringVar(&f.endpointsAddr, "endpoints-addr", "127.0.0.1:7473", "address where proxies learn of the members of target groups: xDS, HTTP, and DNS over TCP and UDP; empty for none")
+	flags.StringVar(&f.endpointsAddr, "endpoints-addr", "", "address where proxies learn of the members of target groups, like 127.0.0.1:7473: xDS, HTTP, and DNS over TCP and UDP (default: none)")
 	flags.StringVar(&f.zone, "endpoints-zone", "longshore.internal", "DNS zone of the names at --endpoints-addr: _GROUP._tcp.ZONE")
+	flags.StringVar(&f.dnsAddr, "dns-addr", "", "address at which DNS is answered for the namespaces of service discovery, over UDP and TCP (default: none; containers ask their host's agent)")
 	flags.StringToStringVar(&f.keys, "access-key", nil, "ID=SECRET of a caller of the API, may be repeated; without any, callers are not checked")
 	flags.DurationVar(&f.disconnect, "agent-disconnect-after", 5*time.Second, "silence after which an instance is not connected and gets no tasks")
 	flags.DurationVar(&f.replace, "agent-replace-after", 15*time.Second, "silence after which the service tasks of an instance are replaced elsewhere")
@@ -165,6 +167,10 @@ func (f *controlPlaneFlags) listen(cfg *controlplane.Config, agentAddr string, l
 			return fmt.Errorf("--endpoints-addr: %w", err)
 		}
 	}
+	if err := listenDNS(cfg, f.dnsAddr); err != nil {
+		closeListeners(*cfg)
+		return err
+	}
 	if host, _, err := net.SplitHostPort(cfg.Agents.Addr().String()); err == nil && cfg.AgentTLS == nil {
 		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
 			log.Warn("agents connect without TLS: anyone who reaches the address can register a host", "address", cfg.Agents.Addr().String())
@@ -174,13 +180,16 @@ func (f *controlPlaneFlags) listen(cfg *controlplane.Config, agentAddr string, l
 }
 
 func closeListeners(cfg controlplane.Config) {
-	for _, l := range []net.Listener{cfg.API, cfg.Agents, cfg.Ops} {
+	for _, l := range []net.Listener{cfg.API, cfg.Agents, cfg.Ops, cfg.DNSOverTCP} {
 		if l != nil {
 			l.Close()
 		}
 	}
 	// What could not be closed goes with the process, which is about to end.
 	_ = cfg.Endpoints.Close()
+	if cfg.DNS != nil {
+		cfg.DNS.Close()
+	}
 }
 
 func newControlPlane() *cobra.Command {

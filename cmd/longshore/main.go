@@ -41,13 +41,14 @@ func newRoot() *cobra.Command {
   longshore plan           shows what a RunTask or an UpdateService would do
   longshore secret         puts, lists and removes secrets for tasks
   longshore target-group   makes, shows and deletes the groups that load balancers follow
+  longshore namespace      creates, lists and deletes the namespaces of service discovery
 
 Drive it with the tools you know:  aws ecs list-clusters --endpoint-url http://127.0.0.1:7470`,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDev(), newControlPlane(), newAgent(), newPlan(), newSecret(), newTargetGroup())
+	root.AddCommand(newDev(), newControlPlane(), newAgent(), newPlan(), newSecret(), newTargetGroup(), newNamespace())
 	return root
 }
 

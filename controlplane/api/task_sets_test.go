@@ -192,6 +192,7 @@ func TestUpdateService_ChangesOnlyWhatItsControllerAllows(t *testing.T) {
 
 func TestCreateTaskSet_AnswersTheWholeTaskSet(t *testing.T) {
 	f := newFixture(t)
+	f.registry("srv-1")
 	c, d := f.cluster("c"), f.definition("web", listening("main", 80))
 	s := f.externalService(c, "s", 3)
 	set := f.taskSet(c, *s.ServiceArn, "web", 40, func(in *awsecs.CreateTaskSetInput) {

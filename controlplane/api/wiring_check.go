@@ -38,7 +38,11 @@ func (h *Handler) wire(t *store.Tables, s *model.Service, d *ecs.TaskDefinition,
 	if err := checkFargate(l, s.PlacementConstraints, s.PlacementStrategy); err != nil {
 		return w, err
 	}
-	return wiringCheck{h.Owner, t, s.Cluster, d, l, mostTargetGroups(s)}.wiring(w)
+	wired, err := wiringCheck{h.Owner, t, s.Cluster, d, l, mostTargetGroups(s)}.wiring(w)
+	if err != nil {
+		return wired, err
+	}
+	return wired, h.checkRegistry(t, s, d, wired.ServiceRegistries)
 }
 
 // wiring checks a request's members and returns what to store of them.
@@ -135,7 +139,10 @@ func (c wiringCheck) registries(in []ecs.ServiceRegistry) error {
 		case !named && c.mode() == ecs.NetworkModeAwsvpc:
 			continue // an address alone, or the port
 		case r.ContainerName == "" || r.ContainerPort == nil:
-			return invalid("A service registry needs both containerName and containerPort for task definitions of the network mode %s.", c.mode())
+			if c.mode() == ecs.NetworkModeAwsvpc {
+				return invalid("A service registry needs both containerName and containerPort, or neither.")
+			}
+			return invalid("When specifying 'host' or 'bridge' for networkMode, values for 'containerName' and 'containerPort' must be specified from the task definition. Registry: %s", clip(r.RegistryArn))
 		}
 		if err := c.port(r.ContainerName, *r.ContainerPort); err != nil {
 			return err

@@ -47,6 +47,13 @@ func registries(id, container string, port int32) []types.ServiceRegistry {
 	return []types.ServiceRegistry{{RegistryArn: &arn, ContainerName: &container, ContainerPort: &port}}
 }
 
+// registry makes a registry that is found by A and SRV records.
+func (f *fixture) registry(id model.RegistryID) {
+	f.update(func(tx *store.Tx) {
+		tx.PutRegistry(&model.Registry{ID: id, Name: string(id), Records: []model.RegistryRecord{{Type: model.RecordA, TTL: 10}, {Type: model.RecordSRV, TTL: 10}}})
+	})
+}
+
 // inMode makes the definition of one that was registered have another network mode.
 func (f *fixture) inMode(family string, revision int32, mode ecs.NetworkMode) {
 	f.update(func(tx *store.Tx) {
@@ -59,6 +66,7 @@ func (f *fixture) inMode(family string, revision int32, mode ecs.NetworkMode) {
 
 func TestCreateService_KeepsAndShowsWhatItIsWiredTo(t *testing.T) {
 	f := newFixture(t)
+	f.registry("srv-1")
 	c := f.cluster("c")
 	f.definition("web", listening("main", 80))
 	f.definition("vpc", listening("main", 80))
@@ -80,7 +88,11 @@ func TestCreateService_KeepsAndShowsWhatItIsWiredTo(t *testing.T) {
 	for name, in := range map[string]types.ServiceRegistry{
 		"address": {}, "port": {Port: aws.Int32(80)}, "container": {ContainerName: aws.String("main"), ContainerPort: aws.Int32(80)},
 	} {
-		in.RegistryArn = aws.String("arn:aws:servicediscovery:us-east-1:123456789012:service/srv-1")
+		f.registry(model.RegistryID("srv-" + name))
+		if name == "address" { // of SRV records, a port is a part
+			f.update(func(tx *store.Tx) { tx.PutRegistry(&model.Registry{ID: "srv-address"}) })
+		}
+		in.RegistryArn = aws.String("arn:aws:servicediscovery:us-east-1:123456789012:service/srv-" + name)
 		s := f.service(c, name, "vpc", 0, func(i *awsecs.CreateServiceInput) {
 			i.ServiceRegistries, i.NetworkConfiguration = []types.ServiceRegistry{in}, network("subnet-1", "subnet-2")
 		})
@@ -187,6 +199,7 @@ func TestCreateService_RefusesWiringThatDoesNotFit(t *testing.T) {
 
 func TestUpdateService_RewiresWithANewDeployment(t *testing.T) {
 	f := newFixture(t)
+	f.registry("srv-1")
 	c := f.cluster("c")
 	f.definition("web", listening("main", 80))
 	f.definition("web", listening("main", 81))

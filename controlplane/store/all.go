@@ -11,7 +11,8 @@ func (t *Tables) All() iter.Seq[any] {
 		_ = walk(t.clusters, yield) && walk(t.providers, yield) && walk(t.families, yield) &&
 			walk(t.definitions, yield) && walk(t.instances, yield) && walk(t.services, yield) &&
 			walk(t.events, yield) && walk(t.tasks, yield) && walk(t.settings, yield) && walk(t.tokens, yield) &&
-			walk(t.targetGroups, yield)
+			walk(t.targetGroups, yield) &&
+			walk(t.namespaces, yield) && walk(t.registries, yield) && walk(t.registryInstances, yield) && walk(t.registryOperations, yield)
 	}
 }
 

@@ -75,10 +75,12 @@ func (t *Tables) deriveService(old, next *model.Service) {
 	t.deriveServiceUses(old, next)
 	t.deriveDefinitionUses(old, next)
 	t.deriveGroupUses(old, next)
+	t.deriveServiceMembers(old, next)
 }
 
 func (t *Tables) deriveInstance(old, next *model.Instance) {
 	t.deriveAttributes(old, next)
+	t.deriveInstanceMembers(old, next)
 	wasLive, isLive := old != nil && InstanceLive(old), next != nil && InstanceLive(next)
 	switch {
 	case isLive:
@@ -100,6 +102,7 @@ func (t *Tables) deriveInstance(old, next *model.Instance) {
 
 func (t *Tables) deriveTask(old, next *model.Task) {
 	t.deriveMemberships(old, next)
+	t.deriveTaskMember(old, next)
 	if old != nil && next != nil && TaskLive(old) && TaskLive(next) && old.Instance == next.Instance {
 		// The usual change: it holds what it held.
 		if old.LastStatus != next.LastStatus {

@@ -24,6 +24,10 @@ import (
 //	    ├── parameters/<name>                  → model.Parameter; the value is encrypted
 //	    ├── targetgroups/<name>                → model.TargetGroup, with the targets that callers registered
 //	    ├── tokens/<cluster>/<client token>    → model.RunToken, for 24 hours
+//	    ├── namespaces/<id>                    → model.Namespace
+//	    ├── registries/<id>                    → model.Registry, a service of Cloud Map
+//	    ├── registered/<registry>/<id>         → model.RegistryInstance, those made by hand
+//	    ├── registryops/<id>                   → model.RegistryOperation, for a day
 //	    └── tasks/<cluster>/<id>               → model.Task, with its containers
 //
 // Names are of letters, digits, hyphens and underscores, so that no key is a
@@ -83,3 +87,14 @@ func secretKey(s *model.Secret) string { return statePrefix + secretFolder + s.N
 func parameterKey(p *model.Parameter) string { return statePrefix + parameterFolder + p.Name }
 
 func targetGroupKey(g *model.TargetGroup) string { return statePrefix + "targetgroups/" + g.Name }
+
+func namespaceKey(n *model.Namespace) string { return statePrefix + "namespaces/" + string(n.ID) }
+
+func registryKey(r *model.Registry) string { return statePrefix + "registries/" + string(r.ID) }
+
+// The id of an instance may have slashes; it comes last.
+func registryInstanceKey(i *model.RegistryInstance) string {
+	return statePrefix + "registered/" + string(i.Registry) + "/" + i.ID
+}
+
+func operationKey(o *model.RegistryOperation) string { return statePrefix + "registryops/" + o.ID }

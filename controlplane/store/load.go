@@ -35,6 +35,7 @@ func Load(ctx context.Context, cfg Config) (*Store, error) {
 
 		subscribers: map[chan struct{}]struct{}{},
 	}
+	s.head.base = time.Now().Unix() * revisionsASecond
 	if err := s.load(ctx); err != nil {
 		return nil, fmt.Errorf("loading the state from etcd: %w", err)
 	}
@@ -91,6 +92,14 @@ func (s *Store) loadRecord(key string, value []byte) error {
 		err = loadInto(s.head, &groupKind, value)
 	case "tokens":
 		err = loadInto(s.head, &tokenKind, value)
+	case "namespaces":
+		err = loadInto(s.head, &namespaceKind, value)
+	case "registries":
+		err = loadInto(s.head, &registryKind, value)
+	case "registered":
+		err = loadInto(s.head, &registryInstanceKind, value)
+	case "registryops":
+		err = loadInto(s.head, &operationKind, value)
 	case "tasks":
 		err = loadInto(s.head, &taskKind, value)
 	default:

@@ -28,8 +28,17 @@ type Tables struct {
 
 	definitionUses *table[definitionUse] // derived from services
 
+	namespaces         *table[model.Namespace]
+	registries         *table[model.Registry]
+	registryInstances  *table[model.RegistryInstance]
+	registryOperations *table[model.RegistryOperation]
+	registryUses       *table[registryUse] // derived from services
+	members            *table[Member]      // derived; see there
+	rosters            *table[roster]      // derived from members
+
 	derived *table[derived]
 	epoch   uint64 // grows with each freeze; see derived
+	base    int64  // of revisions; see RegistryRevision
 }
 
 func newTables() *Tables {
@@ -54,6 +63,14 @@ func newTables() *Tables {
 		groupUses:    newTable(groupUseIndexes...),
 
 		definitionUses: newTable(definitionUseIndexes...),
+
+		namespaces:         newTable(namespaceIndexes...),
+		registries:         newTable(registryIndexes...),
+		registryInstances:  newTable(registryInstanceIndexes...),
+		registryOperations: newTable(operationIndexes...),
+		registryUses:       newTable(registryUseIndexes...),
+		members:            newTable(memberIndexes...),
+		rosters:            newTable(rosterIndexes...),
 
 		derived: newTable(index[derived]{less: func(a, b *derived) bool { return a.cluster < b.cluster }}),
 	}
@@ -84,8 +101,17 @@ func (t *Tables) freeze() *Tables {
 
 		definitionUses: t.definitionUses.freeze(),
 
+		namespaces:         t.namespaces.freeze(),
+		registries:         t.registries.freeze(),
+		registryInstances:  t.registryInstances.freeze(),
+		registryOperations: t.registryOperations.freeze(),
+		registryUses:       t.registryUses.freeze(),
+		members:            t.members.freeze(),
+		rosters:            t.rosters.freeze(),
+
 		derived: t.derived.freeze(),
 		epoch:   t.epoch,
+		base:    t.base,
 	}
 }
 
@@ -110,6 +136,11 @@ var (
 	parameterKind  = kind[model.Parameter]{parameterKey, func(t *Tables) *table[model.Parameter] { return t.parameters }, nil}
 	groupKind      = kind[model.TargetGroup]{targetGroupKey, func(t *Tables) *table[model.TargetGroup] { return t.targetGroups }, nil}
 	tokenKind      = kind[model.RunToken]{tokenKey, func(t *Tables) *table[model.RunToken] { return t.tokens }, nil}
+
+	namespaceKind        = kind[model.Namespace]{namespaceKey, func(t *Tables) *table[model.Namespace] { return t.namespaces }, nil}
+	registryKind         = kind[model.Registry]{registryKey, func(t *Tables) *table[model.Registry] { return t.registries }, nil}
+	registryInstanceKind = kind[model.RegistryInstance]{registryInstanceKey, func(t *Tables) *table[model.RegistryInstance] { return t.registryInstances }, (*Tables).deriveRegistered}
+	operationKind        = kind[model.RegistryOperation]{operationKey, func(t *Tables) *table[model.RegistryOperation] { return t.registryOperations }, nil}
 )
 
 // replace applies one change to the tables and to what is derived from them.

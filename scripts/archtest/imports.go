@@ -16,6 +16,7 @@ var sides = []string{"controlplane", "agent"}
 var peers = []string{
 	"controlplane/api", "controlplane/services", "controlplane/reaper", "controlplane/dispatch", "controlplane/secretsapi",
 	"controlplane/elbv2",
+	"controlplane/cloudmap",
 }
 
 // drivers are libraries that only their one home may import. Tests are free to

@@ -14,6 +14,7 @@ import (
 
 	"github.com/longshore/longshore/controlplane/dispatch"
 	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/names"
 	"github.com/longshore/longshore/controlplane/resolve"
 	agentv1 "github.com/longshore/longshore/proto/agent/v1"
 	"github.com/longshore/longshore/proto/ecs"
@@ -28,6 +29,9 @@ type Config struct {
 	// Leader returns the agent address of the control plane that leads; empty if
 	// none is known.
 	Leader func() string
+	// Names returns the feed of the present term; nil if this control plane does not
+	// lead. Nil: agents are told of no names.
+	Names func() *names.Feed
 	// Register is the API's operation of that name.
 	Register func(context.Context, *ecs.RegisterContainerInstanceRequest) (*ecs.RegisterContainerInstanceResponse, error)
 	// Secrets finds the values that task definitions name.
@@ -182,13 +186,21 @@ func (s *Server) send(ctx context.Context, stream agentv1.AgentService_SessionSe
 	}
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
+	follower := s.follower()
 	for {
-		var err error
+		renamed, err := sendNames(stream, follower)
+		if err != nil {
+			return err
+		}
 		select {
+		case <-renamed:
 		case err := <-ended:
 			return err
 		case d := <-desired:
-			err = s.sendDesired(stream, cluster, d)
+			// Who is about to be stopped is not found any more.
+			if _, err = sendNames(stream, follower); err == nil {
+				err = s.sendDesired(stream, cluster, d)
+			}
 		case sequence := <-acks:
 			err = stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Ack{Ack: &agentv1.Ack{Sequence: sequence}}})
 		case <-ticker.C:

@@ -915,6 +915,7 @@ type ControlMessage struct {
 	//	*ControlMessage_Ack
 	//	*ControlMessage_Heartbeat
 	//	*ControlMessage_Welcome
+	//	*ControlMessage_Names
 	Message       isControlMessage_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -993,6 +994,15 @@ func (x *ControlMessage) GetWelcome() *Welcome {
 	return nil
 }
 
+func (x *ControlMessage) GetNames() *Names {
+	if x != nil {
+		if x, ok := x.Message.(*ControlMessage_Names); ok {
+			return x.Names
+		}
+	}
+	return nil
+}
+
 type isControlMessage_Message interface {
 	isControlMessage_Message()
 }
@@ -1013,6 +1023,10 @@ type ControlMessage_Welcome struct {
 	Welcome *Welcome `protobuf:"bytes,4,opt,name=welcome,proto3,oneof"`
 }
 
+type ControlMessage_Names struct {
+	Names *Names `protobuf:"bytes,5,opt,name=names,proto3,oneof"`
+}
+
 func (*ControlMessage_Desired) isControlMessage_Message() {}
 
 func (*ControlMessage_Ack) isControlMessage_Message() {}
@@ -1020,6 +1034,314 @@ func (*ControlMessage_Ack) isControlMessage_Message() {}
 func (*ControlMessage_Heartbeat) isControlMessage_Message() {}
 
 func (*ControlMessage_Welcome) isControlMessage_Message() {}
+
+func (*ControlMessage_Names) isControlMessage_Message() {}
+
+// Names says which names the agent is to answer to the containers of its host: all
+// of them first, and then what changed. What it was told stays true without a session.
+type Names struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Full            bool                   `protobuf:"varint,1,opt,name=full,proto3" json:"full,omitempty"`                                    // these are all
+	Zones           []*NameZone            `protobuf:"bytes,2,rep,name=zones,proto3" json:"zones,omitempty"`                                   // made or changed
+	RemovedZones    []string               `protobuf:"bytes,3,rep,name=removed_zones,json=removedZones,proto3" json:"removed_zones,omitempty"` // ids
+	Services        []*NameService         `protobuf:"bytes,4,rep,name=services,proto3" json:"services,omitempty"`
+	RemovedServices []string               `protobuf:"bytes,5,rep,name=removed_services,json=removedServices,proto3" json:"removed_services,omitempty"` // ids
+	Members         []*NameMember          `protobuf:"bytes,6,rep,name=members,proto3" json:"members,omitempty"`
+	RemovedMembers  []*NameMember          `protobuf:"bytes,7,rep,name=removed_members,json=removedMembers,proto3" json:"removed_members,omitempty"` // service and id
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Names) Reset() {
+	*x = Names{}
+	mi := &file_agent_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Names) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Names) ProtoMessage() {}
+
+func (x *Names) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Names.ProtoReflect.Descriptor instead.
+func (*Names) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Names) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
+func (x *Names) GetZones() []*NameZone {
+	if x != nil {
+		return x.Zones
+	}
+	return nil
+}
+
+func (x *Names) GetRemovedZones() []string {
+	if x != nil {
+		return x.RemovedZones
+	}
+	return nil
+}
+
+func (x *Names) GetServices() []*NameService {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *Names) GetRemovedServices() []string {
+	if x != nil {
+		return x.RemovedServices
+	}
+	return nil
+}
+
+func (x *Names) GetMembers() []*NameMember {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *Names) GetRemovedMembers() []*NameMember {
+	if x != nil {
+		return x.RemovedMembers
+	}
+	return nil
+}
+
+type NameZone struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	NegativeTtl   uint32                 `protobuf:"varint,3,opt,name=negative_ttl,json=negativeTtl,proto3" json:"negative_ttl,omitempty"` // seconds
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NameZone) Reset() {
+	*x = NameZone{}
+	mi := &file_agent_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NameZone) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NameZone) ProtoMessage() {}
+
+func (x *NameZone) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NameZone.ProtoReflect.Descriptor instead.
+func (*NameZone) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *NameZone) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *NameZone) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NameZone) GetNegativeTtl() uint32 {
+	if x != nil {
+		return x.NegativeTtl
+	}
+	return 0
+}
+
+type NameService struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Zone          string                 `protobuf:"bytes,2,opt,name=zone,proto3" json:"zone,omitempty"`                          // id
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`                          // within the zone
+	ATtl          *uint32                `protobuf:"varint,4,opt,name=a_ttl,json=aTtl,proto3,oneof" json:"a_ttl,omitempty"`       // seconds; absent: no A records
+	SrvTtl        *uint32                `protobuf:"varint,5,opt,name=srv_ttl,json=srvTtl,proto3,oneof" json:"srv_ttl,omitempty"` // seconds; absent: no SRV records
+	Weighted      bool                   `protobuf:"varint,6,opt,name=weighted,proto3" json:"weighted,omitempty"`                 // one member is answered at a time
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NameService) Reset() {
+	*x = NameService{}
+	mi := &file_agent_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NameService) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NameService) ProtoMessage() {}
+
+func (x *NameService) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NameService.ProtoReflect.Descriptor instead.
+func (*NameService) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *NameService) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *NameService) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *NameService) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NameService) GetATtl() uint32 {
+	if x != nil && x.ATtl != nil {
+		return *x.ATtl
+	}
+	return 0
+}
+
+func (x *NameService) GetSrvTtl() uint32 {
+	if x != nil && x.SrvTtl != nil {
+		return *x.SrvTtl
+	}
+	return 0
+}
+
+func (x *NameService) GetWeighted() bool {
+	if x != nil {
+		return x.Weighted
+	}
+	return false
+}
+
+type NameMember struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Service       string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"` // id
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Address       []byte                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"` // IPv4
+	Port          uint32                 `protobuf:"varint,4,opt,name=port,proto3" json:"port,omitempty"`      // 0: none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NameMember) Reset() {
+	*x = NameMember{}
+	mi := &file_agent_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NameMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NameMember) ProtoMessage() {}
+
+func (x *NameMember) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NameMember.ProtoReflect.Descriptor instead.
+func (*NameMember) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *NameMember) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *NameMember) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *NameMember) GetAddress() []byte {
+	if x != nil {
+		return x.Address
+	}
+	return nil
+}
+
+func (x *NameMember) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
 
 type Hello struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
@@ -1030,7 +1352,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_agent_proto_msgTypes[17]
+	mi := &file_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1042,7 +1364,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[17]
+	mi := &file_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1055,7 +1377,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{17}
+	return file_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Hello) GetContainerInstance() string {
@@ -1076,7 +1398,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_agent_proto_msgTypes[18]
+	mi := &file_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1410,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[18]
+	mi := &file_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1423,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{18}
+	return file_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Heartbeat) GetIntervalMs() uint32 {
@@ -1124,7 +1446,7 @@ type Desired struct {
 
 func (x *Desired) Reset() {
 	*x = Desired{}
-	mi := &file_agent_proto_msgTypes[19]
+	mi := &file_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1458,7 @@ func (x *Desired) String() string {
 func (*Desired) ProtoMessage() {}
 
 func (x *Desired) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[19]
+	mi := &file_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1471,7 @@ func (x *Desired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Desired.ProtoReflect.Descriptor instead.
 func (*Desired) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{19}
+	return file_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Desired) GetFull() bool {
@@ -1191,7 +1513,7 @@ type Definition struct {
 
 func (x *Definition) Reset() {
 	*x = Definition{}
-	mi := &file_agent_proto_msgTypes[20]
+	mi := &file_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1525,7 @@ func (x *Definition) String() string {
 func (*Definition) ProtoMessage() {}
 
 func (x *Definition) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[20]
+	mi := &file_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1538,7 @@ func (x *Definition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Definition.ProtoReflect.Descriptor instead.
 func (*Definition) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{20}
+	return file_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Definition) GetArn() string {
@@ -1254,7 +1576,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_agent_proto_msgTypes[21]
+	mi := &file_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +1588,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[21]
+	mi := &file_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +1601,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{21}
+	return file_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Task) GetArn() string {
@@ -1396,7 +1718,7 @@ type TargetCheck struct {
 
 func (x *TargetCheck) Reset() {
 	*x = TargetCheck{}
-	mi := &file_agent_proto_msgTypes[22]
+	mi := &file_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1408,7 +1730,7 @@ func (x *TargetCheck) String() string {
 func (*TargetCheck) ProtoMessage() {}
 
 func (x *TargetCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[22]
+	mi := &file_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1421,7 +1743,7 @@ func (x *TargetCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetCheck.ProtoReflect.Descriptor instead.
 func (*TargetCheck) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{22}
+	return file_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TargetCheck) GetGroup() string {
@@ -1537,7 +1859,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_agent_proto_msgTypes[23]
+	mi := &file_agent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1549,7 +1871,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[23]
+	mi := &file_agent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1562,7 +1884,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{23}
+	return file_agent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TargetState) GetGroup() string {
@@ -1619,7 +1941,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_agent_proto_msgTypes[24]
+	mi := &file_agent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1631,7 +1953,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[24]
+	mi := &file_agent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1644,7 +1966,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{24}
+	return file_agent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Assignment) GetContainer() string {
@@ -1680,7 +2002,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_agent_proto_msgTypes[25]
+	mi := &file_agent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +2014,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[25]
+	mi := &file_agent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +2027,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{25}
+	return file_agent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Report) GetSequence() uint64 {
@@ -1742,7 +2064,7 @@ type TaskState struct {
 
 func (x *TaskState) Reset() {
 	*x = TaskState{}
-	mi := &file_agent_proto_msgTypes[26]
+	mi := &file_agent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1754,7 +2076,7 @@ func (x *TaskState) String() string {
 func (*TaskState) ProtoMessage() {}
 
 func (x *TaskState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[26]
+	mi := &file_agent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1767,7 +2089,7 @@ func (x *TaskState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskState.ProtoReflect.Descriptor instead.
 func (*TaskState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{26}
+	return file_agent_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TaskState) GetArn() string {
@@ -1866,7 +2188,7 @@ type NetworkInterface struct {
 
 func (x *NetworkInterface) Reset() {
 	*x = NetworkInterface{}
-	mi := &file_agent_proto_msgTypes[27]
+	mi := &file_agent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +2200,7 @@ func (x *NetworkInterface) String() string {
 func (*NetworkInterface) ProtoMessage() {}
 
 func (x *NetworkInterface) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[27]
+	mi := &file_agent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +2213,7 @@ func (x *NetworkInterface) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkInterface.ProtoReflect.Descriptor instead.
 func (*NetworkInterface) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{27}
+	return file_agent_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *NetworkInterface) GetSubnet() string {
@@ -1931,7 +2253,7 @@ type ContainerState struct {
 
 func (x *ContainerState) Reset() {
 	*x = ContainerState{}
-	mi := &file_agent_proto_msgTypes[28]
+	mi := &file_agent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +2265,7 @@ func (x *ContainerState) String() string {
 func (*ContainerState) ProtoMessage() {}
 
 func (x *ContainerState) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[28]
+	mi := &file_agent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2278,7 @@ func (x *ContainerState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerState.ProtoReflect.Descriptor instead.
 func (*ContainerState) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{28}
+	return file_agent_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ContainerState) GetName() string {
@@ -2029,7 +2351,7 @@ type NetworkBinding struct {
 
 func (x *NetworkBinding) Reset() {
 	*x = NetworkBinding{}
-	mi := &file_agent_proto_msgTypes[29]
+	mi := &file_agent_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2041,7 +2363,7 @@ func (x *NetworkBinding) String() string {
 func (*NetworkBinding) ProtoMessage() {}
 
 func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[29]
+	mi := &file_agent_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2054,7 +2376,7 @@ func (x *NetworkBinding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkBinding.ProtoReflect.Descriptor instead.
 func (*NetworkBinding) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{29}
+	return file_agent_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *NetworkBinding) GetBindIp() string {
@@ -2109,7 +2431,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_agent_proto_msgTypes[30]
+	mi := &file_agent_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2121,7 +2443,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[30]
+	mi := &file_agent_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2134,7 +2456,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{30}
+	return file_agent_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Ack) GetSequence() uint64 {
@@ -2209,13 +2531,42 @@ const file_agent_proto_rawDesc = "" +
 	"\x05hello\x18\x01 \x01(\v2\x19.longshore.agent.v1.HelloH\x00R\x05hello\x124\n" +
 	"\x06report\x18\x02 \x01(\v2\x1a.longshore.agent.v1.ReportH\x00R\x06report\x12=\n" +
 	"\theartbeat\x18\x03 \x01(\v2\x1d.longshore.agent.v1.HeartbeatH\x00R\theartbeatB\t\n" +
-	"\amessage\"\xf9\x01\n" +
+	"\amessage\"\xac\x02\n" +
 	"\x0eControlMessage\x127\n" +
 	"\adesired\x18\x01 \x01(\v2\x1b.longshore.agent.v1.DesiredH\x00R\adesired\x12+\n" +
 	"\x03ack\x18\x02 \x01(\v2\x17.longshore.agent.v1.AckH\x00R\x03ack\x12=\n" +
 	"\theartbeat\x18\x03 \x01(\v2\x1d.longshore.agent.v1.HeartbeatH\x00R\theartbeat\x127\n" +
-	"\awelcome\x18\x04 \x01(\v2\x1b.longshore.agent.v1.WelcomeH\x00R\awelcomeB\t\n" +
-	"\amessage\"6\n" +
+	"\awelcome\x18\x04 \x01(\v2\x1b.longshore.agent.v1.WelcomeH\x00R\awelcome\x121\n" +
+	"\x05names\x18\x05 \x01(\v2\x19.longshore.agent.v1.NamesH\x00R\x05namesB\t\n" +
+	"\amessage\"\xdf\x02\n" +
+	"\x05Names\x12\x12\n" +
+	"\x04full\x18\x01 \x01(\bR\x04full\x122\n" +
+	"\x05zones\x18\x02 \x03(\v2\x1c.longshore.agent.v1.NameZoneR\x05zones\x12#\n" +
+	"\rremoved_zones\x18\x03 \x03(\tR\fremovedZones\x12;\n" +
+	"\bservices\x18\x04 \x03(\v2\x1f.longshore.agent.v1.NameServiceR\bservices\x12)\n" +
+	"\x10removed_services\x18\x05 \x03(\tR\x0fremovedServices\x128\n" +
+	"\amembers\x18\x06 \x03(\v2\x1e.longshore.agent.v1.NameMemberR\amembers\x12G\n" +
+	"\x0fremoved_members\x18\a \x03(\v2\x1e.longshore.agent.v1.NameMemberR\x0eremovedMembers\"Q\n" +
+	"\bNameZone\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12!\n" +
+	"\fnegative_ttl\x18\x03 \x01(\rR\vnegativeTtl\"\xaf\x01\n" +
+	"\vNameService\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04zone\x18\x02 \x01(\tR\x04zone\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
+	"\x05a_ttl\x18\x04 \x01(\rH\x00R\x04aTtl\x88\x01\x01\x12\x1c\n" +
+	"\asrv_ttl\x18\x05 \x01(\rH\x01R\x06srvTtl\x88\x01\x01\x12\x1a\n" +
+	"\bweighted\x18\x06 \x01(\bR\bweightedB\b\n" +
+	"\x06_a_ttlB\n" +
+	"\n" +
+	"\b_srv_ttl\"d\n" +
+	"\n" +
+	"NameMember\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\fR\aaddress\x12\x12\n" +
+	"\x04port\x18\x04 \x01(\rR\x04port\"6\n" +
 	"\x05Hello\x12-\n" +
 	"\x12container_instance\x18\x01 \x01(\tR\x11containerInstance\",\n" +
 	"\tHeartbeat\x12\x1f\n" +
@@ -2345,7 +2696,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_agent_proto_goTypes = []any{
 	(*ResolveSecretsRequest)(nil),             // 0: longshore.agent.v1.ResolveSecretsRequest
 	(*ResolveSecretsResponse)(nil),            // 1: longshore.agent.v1.ResolveSecretsResponse
@@ -2364,64 +2715,73 @@ var file_agent_proto_goTypes = []any{
 	(*Tag)(nil),                               // 14: longshore.agent.v1.Tag
 	(*AgentMessage)(nil),                      // 15: longshore.agent.v1.AgentMessage
 	(*ControlMessage)(nil),                    // 16: longshore.agent.v1.ControlMessage
-	(*Hello)(nil),                             // 17: longshore.agent.v1.Hello
-	(*Heartbeat)(nil),                         // 18: longshore.agent.v1.Heartbeat
-	(*Desired)(nil),                           // 19: longshore.agent.v1.Desired
-	(*Definition)(nil),                        // 20: longshore.agent.v1.Definition
-	(*Task)(nil),                              // 21: longshore.agent.v1.Task
-	(*TargetCheck)(nil),                       // 22: longshore.agent.v1.TargetCheck
-	(*TargetState)(nil),                       // 23: longshore.agent.v1.TargetState
-	(*Assignment)(nil),                        // 24: longshore.agent.v1.Assignment
-	(*Report)(nil),                            // 25: longshore.agent.v1.Report
-	(*TaskState)(nil),                         // 26: longshore.agent.v1.TaskState
-	(*NetworkInterface)(nil),                  // 27: longshore.agent.v1.NetworkInterface
-	(*ContainerState)(nil),                    // 28: longshore.agent.v1.ContainerState
-	(*NetworkBinding)(nil),                    // 29: longshore.agent.v1.NetworkBinding
-	(*Ack)(nil),                               // 30: longshore.agent.v1.Ack
-	nil,                                       // 31: longshore.agent.v1.ContainerSecrets.EnvironmentEntry
-	nil,                                       // 32: longshore.agent.v1.ContainerSecrets.LogOptionsEntry
+	(*Names)(nil),                             // 17: longshore.agent.v1.Names
+	(*NameZone)(nil),                          // 18: longshore.agent.v1.NameZone
+	(*NameService)(nil),                       // 19: longshore.agent.v1.NameService
+	(*NameMember)(nil),                        // 20: longshore.agent.v1.NameMember
+	(*Hello)(nil),                             // 21: longshore.agent.v1.Hello
+	(*Heartbeat)(nil),                         // 22: longshore.agent.v1.Heartbeat
+	(*Desired)(nil),                           // 23: longshore.agent.v1.Desired
+	(*Definition)(nil),                        // 24: longshore.agent.v1.Definition
+	(*Task)(nil),                              // 25: longshore.agent.v1.Task
+	(*TargetCheck)(nil),                       // 26: longshore.agent.v1.TargetCheck
+	(*TargetState)(nil),                       // 27: longshore.agent.v1.TargetState
+	(*Assignment)(nil),                        // 28: longshore.agent.v1.Assignment
+	(*Report)(nil),                            // 29: longshore.agent.v1.Report
+	(*TaskState)(nil),                         // 30: longshore.agent.v1.TaskState
+	(*NetworkInterface)(nil),                  // 31: longshore.agent.v1.NetworkInterface
+	(*ContainerState)(nil),                    // 32: longshore.agent.v1.ContainerState
+	(*NetworkBinding)(nil),                    // 33: longshore.agent.v1.NetworkBinding
+	(*Ack)(nil),                               // 34: longshore.agent.v1.Ack
+	nil,                                       // 35: longshore.agent.v1.ContainerSecrets.EnvironmentEntry
+	nil,                                       // 36: longshore.agent.v1.ContainerSecrets.LogOptionsEntry
 }
 var file_agent_proto_depIdxs = []int32{
 	2,  // 0: longshore.agent.v1.ResolveSecretsResponse.containers:type_name -> longshore.agent.v1.ContainerSecrets
-	31, // 1: longshore.agent.v1.ContainerSecrets.environment:type_name -> longshore.agent.v1.ContainerSecrets.EnvironmentEntry
-	32, // 2: longshore.agent.v1.ContainerSecrets.log_options:type_name -> longshore.agent.v1.ContainerSecrets.LogOptionsEntry
+	35, // 1: longshore.agent.v1.ContainerSecrets.environment:type_name -> longshore.agent.v1.ContainerSecrets.EnvironmentEntry
+	36, // 2: longshore.agent.v1.ContainerSecrets.log_options:type_name -> longshore.agent.v1.ContainerSecrets.LogOptionsEntry
 	3,  // 3: longshore.agent.v1.ContainerSecrets.registry:type_name -> longshore.agent.v1.RegistryCredentials
 	10, // 4: longshore.agent.v1.TaskProtectionRequest.update:type_name -> longshore.agent.v1.ProtectionUpdate
 	14, // 5: longshore.agent.v1.TaskTagsResponse.task:type_name -> longshore.agent.v1.Tag
 	14, // 6: longshore.agent.v1.TaskTagsResponse.container_instance:type_name -> longshore.agent.v1.Tag
-	17, // 7: longshore.agent.v1.AgentMessage.hello:type_name -> longshore.agent.v1.Hello
-	25, // 8: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
-	18, // 9: longshore.agent.v1.AgentMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
-	19, // 10: longshore.agent.v1.ControlMessage.desired:type_name -> longshore.agent.v1.Desired
-	30, // 11: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
-	18, // 12: longshore.agent.v1.ControlMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
+	21, // 7: longshore.agent.v1.AgentMessage.hello:type_name -> longshore.agent.v1.Hello
+	29, // 8: longshore.agent.v1.AgentMessage.report:type_name -> longshore.agent.v1.Report
+	22, // 9: longshore.agent.v1.AgentMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
+	23, // 10: longshore.agent.v1.ControlMessage.desired:type_name -> longshore.agent.v1.Desired
+	34, // 11: longshore.agent.v1.ControlMessage.ack:type_name -> longshore.agent.v1.Ack
+	22, // 12: longshore.agent.v1.ControlMessage.heartbeat:type_name -> longshore.agent.v1.Heartbeat
 	4,  // 13: longshore.agent.v1.ControlMessage.welcome:type_name -> longshore.agent.v1.Welcome
-	20, // 14: longshore.agent.v1.Desired.definitions:type_name -> longshore.agent.v1.Definition
-	21, // 15: longshore.agent.v1.Desired.tasks:type_name -> longshore.agent.v1.Task
-	24, // 16: longshore.agent.v1.Task.assignments:type_name -> longshore.agent.v1.Assignment
-	22, // 17: longshore.agent.v1.Task.checks:type_name -> longshore.agent.v1.TargetCheck
-	26, // 18: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
-	28, // 19: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
-	27, // 20: longshore.agent.v1.TaskState.network_interface:type_name -> longshore.agent.v1.NetworkInterface
-	23, // 21: longshore.agent.v1.TaskState.targets:type_name -> longshore.agent.v1.TargetState
-	29, // 22: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
-	5,  // 23: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
-	7,  // 24: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
-	15, // 25: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
-	0,  // 26: longshore.agent.v1.AgentService.ResolveSecrets:input_type -> longshore.agent.v1.ResolveSecretsRequest
-	9,  // 27: longshore.agent.v1.AgentService.TaskProtection:input_type -> longshore.agent.v1.TaskProtectionRequest
-	12, // 28: longshore.agent.v1.AgentService.TaskTags:input_type -> longshore.agent.v1.TaskTagsRequest
-	6,  // 29: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
-	8,  // 30: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
-	16, // 31: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
-	1,  // 32: longshore.agent.v1.AgentService.ResolveSecrets:output_type -> longshore.agent.v1.ResolveSecretsResponse
-	11, // 33: longshore.agent.v1.AgentService.TaskProtection:output_type -> longshore.agent.v1.TaskProtectionResponse
-	13, // 34: longshore.agent.v1.AgentService.TaskTags:output_type -> longshore.agent.v1.TaskTagsResponse
-	29, // [29:35] is the sub-list for method output_type
-	23, // [23:29] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	17, // 14: longshore.agent.v1.ControlMessage.names:type_name -> longshore.agent.v1.Names
+	18, // 15: longshore.agent.v1.Names.zones:type_name -> longshore.agent.v1.NameZone
+	19, // 16: longshore.agent.v1.Names.services:type_name -> longshore.agent.v1.NameService
+	20, // 17: longshore.agent.v1.Names.members:type_name -> longshore.agent.v1.NameMember
+	20, // 18: longshore.agent.v1.Names.removed_members:type_name -> longshore.agent.v1.NameMember
+	24, // 19: longshore.agent.v1.Desired.definitions:type_name -> longshore.agent.v1.Definition
+	25, // 20: longshore.agent.v1.Desired.tasks:type_name -> longshore.agent.v1.Task
+	28, // 21: longshore.agent.v1.Task.assignments:type_name -> longshore.agent.v1.Assignment
+	26, // 22: longshore.agent.v1.Task.checks:type_name -> longshore.agent.v1.TargetCheck
+	30, // 23: longshore.agent.v1.Report.tasks:type_name -> longshore.agent.v1.TaskState
+	32, // 24: longshore.agent.v1.TaskState.containers:type_name -> longshore.agent.v1.ContainerState
+	31, // 25: longshore.agent.v1.TaskState.network_interface:type_name -> longshore.agent.v1.NetworkInterface
+	27, // 26: longshore.agent.v1.TaskState.targets:type_name -> longshore.agent.v1.TargetState
+	33, // 27: longshore.agent.v1.ContainerState.network_bindings:type_name -> longshore.agent.v1.NetworkBinding
+	5,  // 28: longshore.agent.v1.AgentService.DiscoverPollEndpoint:input_type -> longshore.agent.v1.DiscoverPollEndpointRequest
+	7,  // 29: longshore.agent.v1.AgentService.RegisterContainerInstance:input_type -> longshore.agent.v1.RegisterContainerInstanceRequest
+	15, // 30: longshore.agent.v1.AgentService.Session:input_type -> longshore.agent.v1.AgentMessage
+	0,  // 31: longshore.agent.v1.AgentService.ResolveSecrets:input_type -> longshore.agent.v1.ResolveSecretsRequest
+	9,  // 32: longshore.agent.v1.AgentService.TaskProtection:input_type -> longshore.agent.v1.TaskProtectionRequest
+	12, // 33: longshore.agent.v1.AgentService.TaskTags:input_type -> longshore.agent.v1.TaskTagsRequest
+	6,  // 34: longshore.agent.v1.AgentService.DiscoverPollEndpoint:output_type -> longshore.agent.v1.DiscoverPollEndpointResponse
+	8,  // 35: longshore.agent.v1.AgentService.RegisterContainerInstance:output_type -> longshore.agent.v1.RegisterContainerInstanceResponse
+	16, // 36: longshore.agent.v1.AgentService.Session:output_type -> longshore.agent.v1.ControlMessage
+	1,  // 37: longshore.agent.v1.AgentService.ResolveSecrets:output_type -> longshore.agent.v1.ResolveSecretsResponse
+	11, // 38: longshore.agent.v1.AgentService.TaskProtection:output_type -> longshore.agent.v1.TaskProtectionResponse
+	13, // 39: longshore.agent.v1.AgentService.TaskTags:output_type -> longshore.agent.v1.TaskTagsResponse
+	34, // [34:40] is the sub-list for method output_type
+	28, // [28:34] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -2440,15 +2800,17 @@ func file_agent_proto_init() {
 		(*ControlMessage_Ack)(nil),
 		(*ControlMessage_Heartbeat)(nil),
 		(*ControlMessage_Welcome)(nil),
+		(*ControlMessage_Names)(nil),
 	}
-	file_agent_proto_msgTypes[28].OneofWrappers = []any{}
+	file_agent_proto_msgTypes[19].OneofWrappers = []any{}
+	file_agent_proto_msgTypes[32].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -28,7 +29,7 @@ func main() {
 		fail("what to do is missing")
 	}
 	switch os.Args[1] {
-	case "serve": // answers on port 8080, with a file on /read/PATH; ends with 0 on SIGTERM, with CODE on /exit/CODE
+	case "serve": // answers on port 8080, with a file on /read/PATH and what the service NAME answers on /find/NAME; ends with 0 on SIGTERM, with CODE on /exit/CODE
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, syscall.SIGTERM)
 		serve(stop, serving)
@@ -46,6 +47,22 @@ func main() {
 	}
 }
 
+// find asks the service of a name, which it looks up by SRV and A records.
+func find(w http.ResponseWriter, name string) {
+	_, found, err := net.LookupSRV("", "", name)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	answer, err := http.Get(fmt.Sprintf("http://%s:%d/", strings.TrimSuffix(found[0].Target, "."), found[0].Port))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer answer.Body.Close()
+	fmt.Fprintln(w, "found", found[0].Target, answer.StatusCode)
+}
+
 // serve answers: who gets an answer knows that signals are dealt with as well.
 func serve(stop <-chan os.Signal, address string) {
 	failed := make(chan error, 1)
@@ -53,6 +70,10 @@ func serve(stop <-chan os.Signal, address string) {
 		failed <- http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if code, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/exit/")); err == nil {
 				os.Exit(code)
+			}
+			if name, ok := strings.CutPrefix(r.URL.Path, "/find/"); ok {
+				find(w, name)
+				return
 			}
 			if path, ok := strings.CutPrefix(r.URL.Path, "/read/"); ok {
 				http.ServeContent(w, r, path, time.Time{}, contentOf("/"+path))

@@ -1,0 +1,145 @@
+package main_test
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/aws-sdk-go-v2/service/servicediscovery"
+	sdtypes "github.com/aws/aws-sdk-go-v2/service/servicediscovery/types"
+	"github.com/miekg/dns"
+
+	"github.com/longshore/longshore/scripts/testbed"
+)
+
+// dnsAddress gives the machine an address at which an agent can answer containers.
+func dnsAddress(t *testing.T) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root can set up an address")
+	}
+	ip, err := exec.LookPath("ip")
+	if err != nil {
+		t.Skip("there is no ip: ", err)
+	}
+	address := fmt.Sprintf("169.254.%d.%d", 100+rand.IntN(60), 1+rand.IntN(250))
+	if out, err := exec.Command(ip, "address", "add", address+"/32", "dev", "lo").CombinedOutput(); err != nil {
+		t.Skipf("an address can not be set up: %v %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command(ip, "address", "delete", address+"/32", "dev", "lo").CombinedOutput(); err != nil {
+			t.Errorf("the address is left: %v %s", err, out)
+		}
+	})
+	return address
+}
+
+// bridgeAddress is that of the machine in the network of its containers.
+func bridgeAddress(t *testing.T) string {
+	t.Helper()
+	bridge, err := net.InterfaceByName("docker0")
+	if err != nil {
+		t.Skip("the Docker daemon is not on this machine: ", err)
+	}
+	addresses, err := bridge.Addrs()
+	if err != nil || len(addresses) == 0 {
+		t.Skip("docker0 has no address: ", err)
+	}
+	return addresses[0].(*net.IPNet).IP.String()
+}
+
+// registry makes prod.local and api in it, found by A and SRV records.
+func (s *site) registry() *string {
+	s.t.Helper()
+	endpoint := "http://" + s.api
+	c := servicediscovery.New(servicediscovery.Options{
+		BaseEndpoint: &endpoint, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("x", "y", ""),
+	})
+	made, err := c.CreatePrivateDnsNamespace(s.t.Context(), &servicediscovery.CreatePrivateDnsNamespaceInput{Name: aws.String("prod.local"), Vpc: aws.String("v")})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	done, err := c.GetOperation(s.t.Context(), &servicediscovery.GetOperationInput{OperationId: made.OperationId})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	registry, err := c.CreateService(s.t.Context(), &servicediscovery.CreateServiceInput{
+		Name: aws.String("api"), NamespaceId: aws.String(done.Operation.Targets["NAMESPACE"]),
+		DnsConfig: &sdtypes.DnsConfig{DnsRecords: []sdtypes.DnsRecord{{Type: sdtypes.RecordTypeA, TTL: aws.Int64(1)}, {Type: sdtypes.RecordTypeSrv, TTL: aws.Int64(1)}}},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return registry.Service.Arn
+}
+
+func get(url string) string {
+	answer, err := http.Get(url)
+	if err != nil {
+		return err.Error()
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// One container finds another by its name, also while the control plane is dead.
+func TestContainers_FindOneAnotherByNameWithoutTheControlPlane(t *testing.T) {
+	s := newSite(t)
+	address, bridge, dnsAddr := dnsAddress(t), bridgeAddress(t), testbed.FreeAddress(t)
+	plane := s.plane("plane", s.api, s.agents, "--dns-addr", dnsAddr)
+	s.createCluster(plane.AwaitReady())
+	s.agent("a1", s.agents, "--container-dns", address, "--advertise-address", bridge).AwaitReady()
+	serving := web(s.images.Serve)
+	serving.Name, serving.PortMappings = aws.String("main"), []types.PortMapping{{ContainerPort: aws.Int32(8080)}}
+	definition := s.register("web", serving)
+	s.createService("caller", definition, 1)
+	_, err := s.ecs.CreateService(t.Context(), &awsecs.CreateServiceInput{
+		Cluster: aws.String(s.cluster()), ServiceName: aws.String("api"), TaskDefinition: &definition, DesiredCount: aws.Int32(2),
+		ServiceRegistries: []types.ServiceRegistry{{RegistryArn: s.registry(), ContainerName: aws.String("main"), ContainerPort: aws.Int32(8080)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.awaitStable("api")
+	s.awaitStable("caller")
+	caller := s.task(s.taskARNs("caller")[0])
+	find := fmt.Sprintf("http://%s:%d/find/api.prod.local", bridge, *caller.Containers[0].NetworkBindings[0].HostPort)
+	found := func() bool { return strings.HasSuffix(get(find), ".api.prod.local. 200\n") }
+	s.await("the service by its name", found)
+
+	// The control plane answers as well.
+	q := new(dns.Msg)
+	q.SetQuestion("api.prod.local.", dns.TypeA)
+	s.await("both tasks in the control plane's DNS", func() bool {
+		answer, err := dns.Exchange(q, dnsAddr)
+		return err == nil && len(answer.Answer) == 2
+	})
+	_, err = s.ecs.UpdateService(t.Context(), &awsecs.UpdateServiceInput{Cluster: aws.String(s.cluster()), Service: aws.String("api"), DesiredCount: aws.Int32(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.await("one task in the agent's DNS", func() bool {
+		answer, err := dns.Exchange(q, net.JoinHostPort(address, "53"))
+		return err == nil && len(answer.Answer) == 1
+	})
+	s.awaitStable("api")
+
+	plane.Kill()
+	if !found() {
+		t.Errorf("without the control plane: %s", get(find))
+	}
+}
