@@ -176,6 +176,7 @@ func aNetworkedTaskIsAdopted(t *testing.T, h *dockerHost) {
 	d.Memory = "128"
 	h.c.run(id, d)
 	before := h.c.becomes(id, "RUNNING")
+	h.fetch(before.NetworkInterface.GetIpv4Address()+":8080", "/") // by then it deals with signals
 	h.stop()
 	h.start()
 	h.c.stop(id)
@@ -345,7 +346,14 @@ func theContainersOfATaskSeeOneAnother(t *testing.T, h *dockerHost) {
 		if len(bindings) != 1 {
 			t.Fatalf("bindings %v", bindings)
 		}
-		return h.fetch(fmt.Sprint("127.0.0.1:", bindings[0].HostPort), "/processes")
+		deadline := time.Now().Add(h.c.patience)
+		for {
+			got := h.fetch(fmt.Sprint("127.0.0.1:", bindings[0].HostPort), "/processes")
+			// A container that has been started is the engine's own program for a moment.
+			if !strings.Contains(got, "runc init") || time.Now().After(deadline) {
+				return got
+			}
+		}
 	}
 	if got := processes(together); !strings.HasPrefix(got, "/pause") || !strings.Contains(got, "/program serve") || !strings.Contains(got, "/program ignore-term") {
 		t.Errorf("together: %s", got)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -15,7 +16,7 @@ func TestImages_ARegistryIsShownTheCredentialsOfEachContainer(t *testing.T) {
 	m := agenttest.NewMemory(runtime.Info{})
 	right := &runtime.Auth{Username: "u", Password: "p"}
 	m.PublishImage("private:1", agenttest.Program{}, right)
-	im := newImages(Config{Runtime: m, PullBehavior: PullAlways, MaxPulls: 1, Logger: slog.New(slog.DiscardHandler)}, newMetrics(prometheus.NewRegistry()))
+	im := newImages(Config{Runtime: m, PullBehavior: PullAlways, PullInactivity: time.Minute, MaxPulls: 1, Logger: slog.New(slog.DiscardHandler)}, newMetrics(prometheus.NewRegistry()))
 	for name, auth := range map[string]*runtime.Auth{"none": nil, "wrong ones": {Username: "u", Password: "x"}} {
 		if _, err := im.ensure(t.Context(), "private:1", auth); !errors.Is(err, runtime.ErrNotFound) {
 			t.Errorf("with %s: %v, want a refusal", name, err)
