@@ -91,7 +91,9 @@ func (e *endpoint) equip(task *lifecycle.Task, want session.Task) {
 	}
 	var names []string
 	for i := range task.Units {
-		names = append(names, task.Units[i].Name)
+		if !task.Units[i].Internal { // which stands behind the others, and asks for nothing
+			names = append(names, task.Units[i].Name)
+		}
 	}
 	for i, env := range e.server.Equip(task.ARN, names, taskRole(want)) {
 		task.Units[i].Spec.Env = withEnvironment(task.Units[i].Spec.Env, env)

@@ -87,9 +87,6 @@ func TestMetadata_FromContainersOfEveryNetworkMode(t *testing.T) {
 		{ecs.NetworkModeAwsvpc, true},
 	} {
 		t.Run(string(mode.network), func(t *testing.T) {
-			if mode.network == ecs.NetworkModeAwsvpc {
-				t.Skip("this agent runs no awsvpc tasks; TestDoor_IsReachedFromANetworkOfItsOwn shares a container's network instead")
-			}
 			f := fetched{t, t.TempDir()}
 			arn := "arn:aws:ecs:us-east-1:000000000000:task/default/" + strings.Repeat("0", 24) + string(mode.network)
 			c.run(arn, ecs.TaskDefinition{
@@ -145,8 +142,10 @@ func (f fetched) check(arn string, network ecs.NetworkMode, reached bool) {
 		DockerId, Name, KnownStatus, DesiredStatus, ImageID, Type string
 		Limits                                                    struct{ CPU, Memory int }
 		Networks                                                  []struct {
-			NetworkMode   string
-			IPv4Addresses []string
+			NetworkMode                                               string
+			IPv4Addresses                                             []string
+			AttachmentIndex                                           *int
+			MACAddress, IPv4SubnetCIDRBlock, SubnetGatewayIpv4Address string
 		}
 	}
 	f.decode("container", &container)
@@ -154,8 +153,13 @@ func (f fetched) check(arn string, network ecs.NetworkMode, reached bool) {
 		container.ImageID == "" || container.Type != "NORMAL" || container.Limits.CPU != 10 || container.Limits.Memory != 64 {
 		t.Errorf("container: %+v", container)
 	}
-	if n := container.Networks; len(n) != 1 || n[0].NetworkMode != string(network) || (network == ecs.NetworkModeBridge) != (len(n[0].IPv4Addresses) == 1) {
-		t.Errorf("networks: %+v", n)
+	n := container.Networks
+	if len(n) != 1 || n[0].NetworkMode != string(network) || (network != ecs.NetworkModeHost) != (len(n[0].IPv4Addresses) == 1) {
+		t.Fatalf("networks: %+v", n)
+	}
+	if own := network == ecs.NetworkModeAwsvpc; own != (n[0].AttachmentIndex != nil) || own != (n[0].MACAddress != "") || own != strings.Contains(n[0].IPv4SubnetCIDRBlock, "/") ||
+		own != strings.Contains(n[0].SubnetGatewayIpv4Address, "/") {
+		t.Errorf("network: %+v", n[0])
 	}
 	var task struct {
 		TaskARN, Family, Revision, KnownStatus string
@@ -169,7 +173,7 @@ func (f fetched) check(arn string, network ecs.NetworkMode, reached bool) {
 	}
 	var stats map[string]json.RawMessage
 	f.decode("stats", &stats)
-	if len(stats["cpu_stats"]) == 0 || len(stats["precpu_stats"]) == 0 || (network == ecs.NetworkModeBridge) != (len(stats["network_rate_stats"]) > 0) {
+	if len(stats["cpu_stats"]) == 0 || len(stats["precpu_stats"]) == 0 || (network != ecs.NetworkModeHost) != (len(stats["network_rate_stats"]) > 0) {
 		t.Errorf("stats: %s", stats)
 	}
 	var all map[string]json.RawMessage

@@ -81,6 +81,7 @@ func observed(found container.InspectResponse) runtime.Container {
 	}
 	if own := ownNetwork(found); own != nil {
 		c.IPAddress, c.MACAddress = own.IPAddress, own.MacAddress
+		c.PrefixLength, c.Gateway = own.IPPrefixLen, own.Gateway
 	}
 	if found.NetworkSettings != nil {
 		c.Ports = observedPorts(found.NetworkSettings.Ports)

@@ -80,15 +80,17 @@ type Container struct {
 	ImageDigest string
 	ImageID     string
 	CreatedAt   time.Time
-	IPAddress   string // while it runs and after that; "" if it has none of its own
-	ImageLost   bool   // the image went away between being looked up and being used; it happened once already
+	ImageLost   bool // the image went away between being looked up and being used; it happened once already
 
 	ExitCode              *int32
 	Reason                string // why it ended, where the exit code does not say
 	StartedAt, FinishedAt time.Time
 	Health                string // the engine's word
 	Ports                 []runtime.PortBinding
-	Address, MAC          string // of its own interface, if it has one
+	// Of its own interface, if it has one: while it runs and after that.
+	Address, MAC, Gateway string
+	PrefixLength          int // of the address's network, in bits
+
 }
 
 // Activity is what is being done to a container, or to a task's volumes.
@@ -219,7 +221,7 @@ func (c *Container) observe(rc runtime.Container, now time.Time) {
 	c.RuntimeID = rc.ID
 	c.ImageID, c.CreatedAt = rc.ImageID, rc.CreatedAt
 	if rc.IPAddress != "" { // an ended container has given it back; keep what it had
-		c.IPAddress = rc.IPAddress
+		c.Address, c.MAC, c.PrefixLength, c.Gateway = rc.IPAddress, rc.MACAddress, rc.PrefixLength, rc.Gateway
 	}
 	c.Uncertain = false
 	if c.Phase == Ended {
@@ -234,7 +236,6 @@ func (c *Container) observe(rc runtime.Container, now time.Time) {
 	case runtime.Running:
 		c.Phase = Started
 		c.StartedAt, c.Health, c.Ports = rc.StartedAt, rc.Health, rc.Ports
-		c.Address, c.MAC = rc.IPAddress, rc.MACAddress
 		c.ExitCode, c.FinishedAt, c.Reason = nil, time.Time{}, "" // of a run before
 	case runtime.Exited:
 		c.exit(rc, now)

@@ -3,6 +3,7 @@ package metadata
 import (
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,9 +89,14 @@ type volumeView struct {
 	Destination string `json:",omitempty"`
 }
 
+// networkView has all of its members in network mode awsvpc, and version 4.
 type networkView struct {
-	NetworkMode   string
-	IPv4Addresses []string
+	NetworkMode     string
+	IPv4Addresses   []string
+	AttachmentIndex *int   `json:",omitempty"`
+	MACAddress      string `json:",omitempty"`
+	SubnetCIDR      string `json:"IPv4SubnetCIDRBlock,omitempty"`
+	SubnetGateway   string `json:"SubnetGatewayIpv4Address,omitempty"` // an address with the length of its prefix
 }
 
 // container answers with the container that asks.
@@ -173,7 +179,9 @@ func (v version) taskView(t Task) taskView {
 		view.Cluster = clusterARN(t)
 	}
 	for i := range t.Spec.Units {
-		view.Containers = append(view.Containers, v.containerView(t, i))
+		if !t.Spec.Units[i].Internal {
+			view.Containers = append(view.Containers, v.containerView(t, i))
+		}
 	}
 	return view
 }
@@ -228,7 +236,7 @@ func (v version) containerView(t Task, i int) containerView {
 		StartedAt:     moment(c.StartedAt),
 		FinishedAt:    moment(c.FinishedAt),
 		Type:          "NORMAL",
-		Networks:      []networkView{{NetworkMode: networkMode(t), IPv4Addresses: addresses(c)}},
+		Networks:      []networkView{v.network(t, c)},
 	}
 	for _, m := range u.Spec.Mounts {
 		volume := volumeView{Source: m.Source, Destination: m.Target}
@@ -267,11 +275,31 @@ func networkMode(t Task) string {
 	return string(t.Definition.NetworkMode)
 }
 
-func addresses(c *lifecycle.Container) []string {
-	if c.IPAddress == "" {
-		return []string{}
+// network is that of the container, or, in mode awsvpc, the task's own, whose address is
+// the pause container's.
+func (v version) network(t Task, c *lifecycle.Container) networkView {
+	view := networkView{NetworkMode: networkMode(t), IPv4Addresses: []string{}}
+	pause := slices.IndexFunc(t.Spec.Units, func(u lifecycle.Unit) bool { return u.Internal })
+	own := t.Definition.NetworkMode == ecs.NetworkModeAwsvpc && pause >= 0
+	if own {
+		c = &t.State.Containers[pause]
 	}
-	return []string{c.IPAddress}
+	if c.Address == "" {
+		return view
+	}
+	view.IPv4Addresses = append(view.IPv4Addresses, c.Address)
+	if !own || v.number != 4 {
+		return view
+	}
+	view.AttachmentIndex, view.MACAddress = new(int), c.MAC
+	address, err := netip.ParseAddr(c.Address)
+	if subnet, problem := address.Prefix(c.PrefixLength); err == nil && problem == nil {
+		view.SubnetCIDR = subnet.String()
+	}
+	if c.Gateway != "" {
+		view.SubnetGateway = c.Gateway + "/" + strconv.Itoa(c.PrefixLength)
+	}
+	return view
 }
 
 func ports(u *lifecycle.Unit, c *lifecycle.Container) []portView {

@@ -278,6 +278,8 @@ type Container struct {
 	Health                           string // "", "starting", "healthy", "unhealthy"
 	Ports                            []PortBinding
 	IPAddress                        string // on its network; "" if it has none of its own
+	PrefixLength                     int    // of that network, in bits
+	Gateway                          string // of that network; "" if it has none
 	MACAddress                       string // of the interface with that address
 }
 
