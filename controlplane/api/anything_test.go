@@ -132,5 +132,16 @@ func TestAnyRequest_GetsAnAnswerOfTheAPIAndARefusedOneChangesNothing(t *testing.
 // FuzzAnyRequest is the same for as long as one likes.
 func FuzzAnyRequest(f *testing.F) {
 	w := newWorld(f)
+	w.t = target{f}
 	f.Fuzz(rapid.MakeFuzz(w.anyRequests(answeredOperations(), map[string]bool{})))
 }
+
+// target is what fixtures fail through while a fuzz target runs, which must not call
+// the methods of its testing.F.
+type target struct{ testing.TB }
+
+func (target) Helper()                           {}
+func (target) Error(args ...any)                 { panic(fmt.Sprintln(args...)) }
+func (target) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+func (target) Fatal(args ...any)                 { panic(fmt.Sprintln(args...)) }
+func (target) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
