@@ -39,8 +39,8 @@ endif
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-build: ## bin/longshore, static
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/longshore ./cmd/longshore
+build: ## bin/longshore and bin/longshore-agent, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/...
 
 run: ## from nothing to a running sample service of three tasks
 	@$(GO) build -o $(UP) ./scripts/up

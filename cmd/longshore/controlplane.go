@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/longshore/longshore/cmd/internal/program"
 	"github.com/longshore/longshore/controlplane"
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/proxies"
@@ -30,7 +31,7 @@ type controlPlaneFlags struct {
 	advertiseEndpoints          string
 	etcdEndpoints               []string
 	etcdMaxTxnOps               int
-	etcdTLS, agentTLS           tlsFlags
+	etcdTLS, agentTLS           program.TLS
 	keys                        map[string]string
 	disconnect, replace, giveUp time.Duration
 	healthyAfter, retention     time.Duration
@@ -64,8 +65,8 @@ func (f *controlPlaneFlags) add(flags *pflag.FlagSet) {
 func (f *controlPlaneFlags) addExternal(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.etcdEndpoints, "etcd-endpoints", nil, "external etcd, comma-separated; without, etcd runs embedded")
 	flags.IntVar(&f.etcdMaxTxnOps, "etcd-max-txn-ops", 128, "what the external etcd has as its --max-txn-ops: more makes bursts of changes faster")
-	f.etcdTLS.add(flags, "etcd-tls", "etcd")
-	f.agentTLS.add(flags, "agent-tls", "agents")
+	f.etcdTLS.Add(flags, "etcd-tls", "etcd")
+	f.agentTLS.Add(flags, "agent-tls", "agents")
 	flags.StringVar(&f.advertiseAPI, "advertise-api-addr", "", "address by which other control planes reach this one's API (default --api-addr)")
 	flags.StringVar(&f.advertise, "advertise-agent-addr", "", "address by which agents reach this control plane (default --agent-addr)")
 	flags.StringVar(&f.advertiseEndpoints, "advertise-endpoints-addr", "", "address by which other control planes reach this one's target groups (default --endpoints-addr)")
@@ -110,10 +111,10 @@ func (f *controlPlaneFlags) config(dataDir string, log *slog.Logger) (controlpla
 	if err := f.secrets.configure(&cfg); err != nil {
 		return cfg, err
 	}
-	if cfg.AgentTLS, err = f.agentTLS.config(); err != nil {
+	if cfg.AgentTLS, err = f.agentTLS.Config(); err != nil {
 		return cfg, err
 	}
-	if cfg.EtcdTLS, err = f.etcdTLS.config(); err != nil {
+	if cfg.EtcdTLS, err = f.etcdTLS.Config(); err != nil {
 		return cfg, err
 	}
 	if len(f.etcdEndpoints) > 0 {
@@ -194,14 +195,14 @@ func closeListeners(cfg controlplane.Config) {
 
 func newControlPlane() *cobra.Command {
 	var flags controlPlaneFlags
-	var logs logFlags
+	var logs program.Logs
 	var dataDir string
 	cmd := &cobra.Command{
 		Use:   "controlplane",
 		Short: "Run a control plane: the ECS API, the schedulers, and etcd",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := logs.logger()
+			log, err := logs.Logger()
 			if err != nil {
 				return err
 			}
@@ -219,7 +220,7 @@ func newControlPlane() *cobra.Command {
 	}
 	flags.add(cmd.Flags())
 	flags.addExternal(cmd.Flags())
-	logs.add(cmd.Flags())
+	logs.Add(cmd.Flags())
 	cmd.Flags().StringVar(&dataDir, "data-dir", "/var/lib/longshore/controlplane", "folder of the embedded etcd and of this control plane's identity")
 	return cmd
 }
@@ -233,7 +234,7 @@ func runControlPlane(ctx context.Context, plane *controlplane.ControlPlane, cfg 
 	go func() { ready <- plane.WaitServing(waiting) }()
 	select {
 	case err := <-serving:
-		return ended(ctx, err)
+		return program.Ended(ctx, err)
 	case err := <-ready:
 		if err == nil {
 			fmt.Printf("longshore controlplane is ready: ECS API http://%s, agents %s, operations http://%s\n", cfg.API.Addr(), cfg.Agents.Addr(), cfg.Ops.Addr())
@@ -241,5 +242,5 @@ func runControlPlane(ctx context.Context, plane *controlplane.ControlPlane, cfg 
 			cfg.Logger.Error("waiting to serve", "error", err)
 		}
 	}
-	return ended(ctx, <-serving)
+	return program.Ended(ctx, <-serving)
 }

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/longshore/longshore/agent"
-	"github.com/longshore/longshore/agent/docker"
+	"github.com/longshore/longshore/cmd/internal/agentcmd"
+	"github.com/longshore/longshore/cmd/internal/program"
 	"github.com/longshore/longshore/controlplane"
 )
 
@@ -23,8 +24,8 @@ const stopPatience = 150 * time.Second
 
 func newDev() *cobra.Command {
 	var planeFlags controlPlaneFlags
-	var agentSettings agentFlags
-	var logs logFlags
+	var agentSettings agentcmd.Flags
+	var logs program.Logs
 	var dataDir string
 	var keepTasks bool
 	cmd := &cobra.Command{
@@ -34,57 +35,40 @@ func newDev() *cobra.Command {
 output says that a task could be placed. Ctrl-C or SIGTERM stops the tasks and
 ends; services keep their desired count and are filled again at the next start.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := logs.logger()
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			log, err := logs.Logger()
 			if err != nil {
 				return err
 			}
-			runtime, err := docker.New(docker.Config{Host: agentSettings.dockerHost})
-			if err != nil {
-				return err
-			}
-			defer runtime.Close()
 			if err := planeFlags.secrets.makeKey(dataDir); err != nil {
-				return err
-			}
-			files, closeFiles, err := agentSettings.envFiles.sources()
-			if err != nil {
-				return err
-			}
-			defer closeFiles()
-			agentSettings.anySubnet = true // commands written for AWS run as they are
-			tasksAsk, err := agentSettings.metadata.config()
-			if err != nil {
 				return err
 			}
 			cfg, err := planeFlags.config(filepath.Join(dataDir, "controlplane"), log)
 			if err != nil {
 				return err
 			}
-			agentCfg, err := agentSettings.config(runtime, filepath.Join(dataDir, "agent"), []string{cfg.Agents.Addr().String()}, log, prometheus.NewRegistry())
+			agentSettings.AnySubnet = true // commands written for AWS run as they are
+			a, closeAgent, err := agentSettings.Agent(cmd.Context(), agentcmd.Surroundings{
+				ControlPlane: []string{cfg.Agents.Addr().String()}, DataDir: filepath.Join(dataDir, "agent"),
+				Version: version, Log: log, Registry: prometheus.NewRegistry(),
+			})
 			if err != nil {
 				closeListeners(cfg)
 				return err
 			}
+			defer func() { err = errors.Join(err, closeAgent()) }()
 			plane, err := controlplane.New(cmd.Context(), cfg)
 			if err != nil {
 				closeListeners(cfg)
 				return err
 			}
-			agentCfg.EnvironmentFiles = files
-			agentCfg.GPUs = agentSettings.devices(cmd.Context(), log)
-			agentCfg.Metadata = tasksAsk
-			a, err := agent.New(agentCfg)
-			if err != nil {
-				return err
-			}
-			d := dev{plane: plane, agent: a, cfg: cfg, cluster: agentSettings.cluster, keepTasks: keepTasks, log: log}
+			d := dev{plane: plane, agent: a, cfg: cfg, cluster: agentSettings.Cluster, keepTasks: keepTasks, log: log}
 			return d.run(cmd.Context())
 		},
 	}
 	planeFlags.add(cmd.Flags())
-	agentSettings.add(cmd.Flags(), "prefer-cached")
-	logs.add(cmd.Flags())
+	agentSettings.Add(cmd.Flags(), "prefer-cached")
+	logs.Add(cmd.Flags())
 	cmd.Flags().StringVar(&dataDir, "data-dir", "longshore-data", "folder that holds everything; start with the same one to go on")
 	cmd.Flags().BoolVar(&keepTasks, "keep-tasks", false, "leave tasks running at the end; the next start adopts them")
 	return cmd

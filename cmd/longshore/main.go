@@ -4,28 +4,39 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/longshore/longshore/cmd/internal/agentcmd"
+	"github.com/longshore/longshore/cmd/internal/program"
 )
 
 // version is set when the binary is built.
 var version = "dev"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	// After the first signal the next one has its usual effect, so that a second
-	// Ctrl-C ends a shutdown that hangs.
-	context.AfterFunc(ctx, stop)
-	if err := newRoot().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "longshore:", err)
-		os.Exit(1)
+	if len(os.Args) > 1 && os.Args[1] == "agent" {
+		becomeAgent(os.Args[2:])
+	}
+	program.Main(newRoot())
+}
+
+// becomeAgent goes on as the program longshore-agent if that lies beside this one. It is the
+// same agent without the control plane, whose packages take 20 MiB even where nothing calls them.
+func becomeAgent(args []string) {
+	self, err := os.Executable()
+	if err == nil {
+		path := filepath.Join(filepath.Dir(self), "longshore-agent")
+		err = syscall.Exec(path, append([]string{path}, args...), os.Environ())
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		fmt.Fprintln(os.Stderr, "longshore: running the agent in this program:", err)
 	}
 }
 
@@ -48,15 +59,6 @@ Drive it with the tools you know:  aws ecs list-clusters --endpoint-url http://1
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDev(), newControlPlane(), newAgent(), newPlan(), newSecret(), newTargetGroup(), newNamespace())
+	root.AddCommand(newDev(), newControlPlane(), agentcmd.New("agent", version), newPlan(), newSecret(), newTargetGroup(), newNamespace())
 	return root
-}
-
-// ended turns the end of a context, which is how everything here is stopped,
-// into success.
-func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
 }

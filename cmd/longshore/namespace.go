@@ -10,13 +10,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/servicediscovery"
 	"github.com/aws/aws-sdk-go-v2/service/servicediscovery/types"
 	"github.com/spf13/cobra"
+
+	"github.com/longshore/longshore/cmd/internal/program"
 )
 
 // namespaceFlags say which control plane the commands talk to.
 type namespaceFlags struct{ endpoint, region string }
 
 func (f *namespaceFlags) client() *servicediscovery.Client {
-	identity, err := environmentCredentials()
+	identity, err := program.Credentials()
 	if err != nil {
 		// A control plane that checks nobody takes any signature.
 		identity = credentials.NewStaticCredentialsProvider("longshore", "longshore", "")

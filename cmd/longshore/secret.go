@@ -14,13 +14,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/spf13/cobra"
+
+	"github.com/longshore/longshore/cmd/internal/program"
 )
 
 // secretFlags say which control plane the commands talk to.
 type secretFlags struct{ endpoint, region string }
 
 func (f *secretFlags) client() *secretsmanager.Client {
-	identity, err := environmentCredentials()
+	identity, err := program.Credentials()
 	if err != nil {
 		// A control plane that checks nobody takes any signature.
 		identity = credentials.NewStaticCredentialsProvider("longshore", "longshore", "")

@@ -7,10 +7,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/spf13/pflag"
 
+	"github.com/longshore/longshore/cmd/internal/program"
 	"github.com/longshore/longshore/controlplane"
 	"github.com/longshore/longshore/controlplane/resolve"
 	"github.com/longshore/longshore/controlplane/secrets"
@@ -69,19 +68,10 @@ func (f *secretsFlags) configure(cfg *controlplane.Config) error {
 	if f.manager == "" && f.params == "" {
 		return nil
 	}
-	identity, err := environmentCredentials()
+	identity, err := program.Credentials()
 	if err != nil {
 		return fmt.Errorf("--secretsmanager-endpoint, --ssm-endpoint: %w", err)
 	}
 	cfg.RemoteSecrets.Credentials = identity
 	return nil
-}
-
-// environmentCredentials are those of the environment, where AWS's tools look first.
-func environmentCredentials() (aws.CredentialsProvider, error) {
-	id, secret := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
-	if id == "" || secret == "" {
-		return nil, errors.New("needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment")
-	}
-	return credentials.NewStaticCredentialsProvider(id, secret, os.Getenv("AWS_SESSION_TOKEN")), nil
 }

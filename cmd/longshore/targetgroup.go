@@ -11,13 +11,15 @@ import (
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/spf13/cobra"
+
+	"github.com/longshore/longshore/cmd/internal/program"
 )
 
 // groupFlags say which control plane the commands talk to.
 type groupFlags struct{ endpoint, region string }
 
 func (f *groupFlags) client() *elb.Client {
-	identity, err := environmentCredentials()
+	identity, err := program.Credentials()
 	if err != nil {
 		// A control plane that checks nobody takes any signature.
 		identity = credentials.NewStaticCredentialsProvider("longshore", "longshore", "")

@@ -18,20 +18,19 @@ import (
 // Patience bounds what works within moments on a machine that is not busy.
 const Patience = 2 * time.Minute
 
-// Build builds the program as it is shipped, and returns its path in a new folder,
-// which is the caller's to remove.
+// Build builds the programs as they are shipped, and returns the path of longshore in a new
+// folder, which is the caller's to remove.
 func Build() (string, error) {
 	dir, err := os.MkdirTemp("", "longshore-bin-")
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "longshore")
-	build := exec.Command("go", "build", "-trimpath", "-o", path, "github.com/longshore/longshore/cmd/longshore")
+	build := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "github.com/longshore/longshore/cmd/...")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building longshore: %w\n%s", err, out)
 	}
-	return path, nil
+	return filepath.Join(dir, "longshore"), nil
 }
 
 // Process is a longshore that runs.

@@ -1,21 +1,17 @@
-package main
+package agentcmd
 
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/longshore/longshore/agent"
@@ -24,9 +20,9 @@ import (
 	"github.com/longshore/longshore/agent/lifecycle"
 )
 
-// agentFlags are the settings of an agent, alone or in dev.
-type agentFlags struct {
-	cluster      string
+// Flags are the settings of an agent, alone or beside a control plane.
+type Flags struct {
+	Cluster      string
 	dockerHost   string
 	instanceName string
 	address      string
@@ -46,15 +42,16 @@ type agentFlags struct {
 
 	subnets      map[string]string
 	defaultRange string
-	anySubnet    bool
+	AnySubnet    bool // any subnet that is not there stands for subnet-default
 	fargate      bool
 	cgroups      string
 	efs          map[string]string
 	metadata     metadataFlags
 }
 
-func (f *agentFlags) add(flags *pflag.FlagSet, pulls string) {
-	flags.StringVar(&f.cluster, "cluster", "default", "cluster to register with")
+// Add registers the flags; pulls is the default of --image-pull.
+func (f *Flags) Add(flags *pflag.FlagSet, pulls string) {
+	flags.StringVar(&f.Cluster, "cluster", "default", "cluster to register with")
 	flags.StringVar(&f.dockerHost, "docker-host", "", "Docker daemon, like unix:///var/run/docker.sock (default: DOCKER_HOST, or that)")
 	flags.StringVar(&f.instanceName, "instance-name", "", "the host's own id, shown as ec2InstanceId (default: its host name)")
 	flags.StringVar(&f.address, "advertise-address", "", "where load balancers reach this host's ports (default: the address from which it reaches the control plane)")
@@ -81,7 +78,7 @@ func (f *agentFlags) add(flags *pflag.FlagSet, pulls string) {
 }
 
 // cgroupRoot is where control groups are made: nowhere if the daemon is on another machine.
-func (f *agentFlags) cgroupRoot() string {
+func (f *Flags) cgroupRoot() string {
 	if host := cmp.Or(f.dockerHost, os.Getenv("DOCKER_HOST")); host != "" && !strings.HasPrefix(host, "unix://") {
 		return ""
 	}
@@ -89,7 +86,7 @@ func (f *agentFlags) cgroupRoot() string {
 }
 
 // fileSystems reads the NFS servers.
-func (f *agentFlags) fileSystems() (map[string]lifecycle.FileSystem, error) {
+func (f *Flags) fileSystems() (map[string]lifecycle.FileSystem, error) {
 	out := map[string]lifecycle.FileSystem{}
 	for id, target := range f.efs {
 		server, path, ok := strings.Cut(target, ":/")
@@ -101,7 +98,43 @@ func (f *agentFlags) fileSystems() (map[string]lifecycle.FileSystem, error) {
 	return out, nil
 }
 
-func (f *agentFlags) config(runtime *docker.Runtime, dataDir string, controlPlane []string, log *slog.Logger, registry prometheus.Registerer) (agent.Config, error) {
+// Surroundings are what an agent does not learn from its flags.
+type Surroundings struct {
+	ControlPlane []string    // agent addresses of control planes
+	DataDir      string      // of the agent's identity
+	TLS          *tls.Config // nil: none
+	Version      string      // of this program
+	Log          *slog.Logger
+	Registry     prometheus.Registerer
+}
+
+// Agent makes the agent that the flags describe. Once it has run, close gives back what it
+// had open.
+func (f *Flags) Agent(ctx context.Context, in Surroundings) (_ *agent.Agent, close func() error, err error) {
+	runtime, err := docker.New(docker.Config{Host: f.dockerHost})
+	if err != nil {
+		return nil, nil, err
+	}
+	files, closeFiles, err := f.envFiles.sources()
+	if err != nil {
+		return nil, nil, errors.Join(err, runtime.Close())
+	}
+	close = func() error { return errors.Join(closeFiles(), runtime.Close()) }
+	cfg, err := f.config(in)
+	if err != nil {
+		return nil, nil, errors.Join(err, close())
+	}
+	cfg.Runtime = runtime
+	cfg.EnvironmentFiles = files
+	cfg.GPUs = f.devices(ctx, in.Log)
+	a, err := agent.New(cfg)
+	if err != nil {
+		return nil, nil, errors.Join(err, close())
+	}
+	return a, close, nil
+}
+
+func (f *Flags) config(in Surroundings) (agent.Config, error) {
 	fileSystems, err := f.fileSystems()
 	if err != nil {
 		return agent.Config{}, err
@@ -110,20 +143,25 @@ func (f *agentFlags) config(runtime *docker.Runtime, dataDir string, controlPlan
 	if err != nil {
 		return agent.Config{}, err
 	}
+	tasksAsk, err := f.metadata.config()
+	if err != nil {
+		return agent.Config{}, err
+	}
 	c := agent.Config{
-		DNS: dns,
+		DNS:      dns,
+		Metadata: tasksAsk,
 
 		Subnets:            f.subnets,
 		DefaultSubnetRange: f.defaultRange,
-		AnySubnet:          f.anySubnet,
+		AnySubnet:          f.AnySubnet,
 		NoFargate:          !f.fargate,
 		CgroupRoot:         f.cgroupRoot(),
 		FileSystems:        fileSystems,
 
-		ControlPlane:      controlPlane,
-		Cluster:           f.cluster,
-		DataDir:           dataDir,
-		Runtime:           runtime,
+		ControlPlane:      in.ControlPlane,
+		Cluster:           f.Cluster,
+		DataDir:           in.DataDir,
+		TLS:               in.TLS,
 		Attributes:        f.attributes,
 		AvailabilityZone:  f.zone,
 		CPUs:              f.cpus,
@@ -135,9 +173,9 @@ func (f *agentFlags) config(runtime *docker.Runtime, dataDir string, controlPlan
 		MaxPulls:          f.maxPulls,
 		InstanceName:      f.instanceName,
 		AdvertiseAddress:  f.address,
-		Version:           version,
-		Logger:            log,
-		Registry:          registry,
+		Version:           in.Version,
+		Logger:            in.Log,
+		Registry:          in.Registry,
 	}
 	f.limits.apply(&c)
 	f.images.apply(&c)
@@ -152,7 +190,7 @@ const (
 
 // devices are the GPUs to offer. A machine whose GPUs cannot be found out about
 // runs its other tasks all the same.
-func (f *agentFlags) devices(ctx context.Context, log *slog.Logger) []string {
+func (f *Flags) devices(ctx context.Context, log *slog.Logger) []string {
 	switch {
 	case len(f.gpus) != 1 || f.gpus[0] != gpusAuto && f.gpus[0] != gpusNone:
 		return f.gpus
@@ -164,106 +202,4 @@ func (f *agentFlags) devices(ctx context.Context, log *slog.Logger) []string {
 		log.Warn("offering no GPUs", "error", err)
 	}
 	return found
-}
-
-func newAgent() *cobra.Command {
-	var flags agentFlags
-	var logs logFlags
-	var tls tlsFlags
-	var dataDir, opsAddr string
-	var controlPlane []string
-	cmd := &cobra.Command{
-		Use:   "agent",
-		Short: "Make this host a container instance and run its tasks in Docker",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
-			beSmall()
-			log, err := logs.logger()
-			if err != nil {
-				return err
-			}
-			runtime, err := docker.New(docker.Config{Host: flags.dockerHost})
-			if err != nil {
-				return err
-			}
-			defer runtime.Close()
-			registry := prometheus.NewRegistry()
-			cfg, err := flags.config(runtime, dataDir, controlPlane, log, registry)
-			if err != nil {
-				return err
-			}
-			cfg.GPUs = flags.devices(ctx, log)
-			files, closeFiles, err := flags.envFiles.sources()
-			if err != nil {
-				return err
-			}
-			defer closeFiles()
-			cfg.EnvironmentFiles = files
-			if cfg.TLS, err = tls.config(); err != nil {
-				return err
-			}
-			if cfg.Metadata, err = flags.metadata.config(); err != nil {
-				return err
-			}
-			a, err := agent.New(cfg)
-			if err != nil {
-				return err
-			}
-			if opsAddr != "" {
-				stop, err := serveAgentOps(opsAddr, registry)
-				if err != nil {
-					return err
-				}
-				defer stop()
-			}
-			return ended(ctx, runAgent(ctx, a))
-		},
-	}
-	flags.add(cmd.Flags(), "default")
-	logs.add(cmd.Flags())
-	tls.add(cmd.Flags(), "tls", "agents and control planes")
-	cmd.Flags().StringVar(&dataDir, "data-dir", "/var/lib/longshore/agent", "folder of this agent's identity")
-	cmd.Flags().StringSliceVar(&controlPlane, "controlplane", []string{"127.0.0.1:7471"}, "agent addresses of one or more control planes, comma-separated")
-	cmd.Flags().StringVar(&opsAddr, "ops-addr", "", "address of the agent's metrics and health (default: none)")
-	return cmd
-}
-
-// beSmall has the collector run twice as often as by default: the agent has
-// processor time to spare, and the memory of its host is for tasks. GOGC overrides it.
-func beSmall() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
-	}
-}
-
-// runAgent runs an agent and says when it is ready.
-func runAgent(ctx context.Context, a *agent.Agent) error {
-	running := make(chan error, 1)
-	go func() { running <- a.Run(ctx) }()
-	select {
-	case err := <-running:
-		return err
-	case <-a.Ready():
-		fmt.Println("longshore agent is ready: registered and connected")
-	}
-	return <-running
-}
-
-func serveAgentOps(address string, registry *prometheus.Registry) (stop func(), err error) {
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("--ops-addr: %w", err)
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) })
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		server.Serve(l)
-	}()
-	return func() { server.Close(); <-done }, nil
 }

@@ -1,4 +1,4 @@
-package main
+package agentcmd
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/longshore/longshore/agent/envfile"
+	"github.com/longshore/longshore/cmd/internal/program"
 )
 
 // envFileFlags say where environment files come from.
@@ -21,7 +22,7 @@ func (f *envFileFlags) add(flags *pflag.FlagSet, region string) {
 func (f *envFileFlags) sources() (sources []envfile.Source, close func() error, err error) {
 	close = func() error { return nil }
 	if f.endpoint != "" {
-		identity, err := environmentCredentials()
+		identity, err := program.Credentials()
 		if err != nil {
 			return nil, nil, fmt.Errorf("--s3-endpoint: %w", err)
 		}

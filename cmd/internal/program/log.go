@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"fmt"
@@ -8,15 +8,17 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// logFlags say how the process logs. Logs go to standard error.
-type logFlags struct{ level, format string }
+// Logs say how the process logs. Logs go to standard error.
+type Logs struct{ level, format string }
 
-func (f *logFlags) add(flags *pflag.FlagSet) {
+// Add registers the flags.
+func (f *Logs) Add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&f.format, "log-format", "text", "text or json")
 }
 
-func (f *logFlags) logger() (*slog.Logger, error) {
+// Logger fails, by the name of the flag, for a level or format that there is not.
+func (f *Logs) Logger() (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.level)); err != nil {
 		return nil, fmt.Errorf("--log-level: %w", err)

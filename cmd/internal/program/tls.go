@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"crypto/tls"
@@ -10,22 +10,23 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// tlsFlags name the files with which the control plane and its agents
+// TLS names the files with which the control plane and its agents
 // recognise each other: both ends hold a certificate of the same authority.
-type tlsFlags struct {
+type TLS struct {
 	prefix        string
 	ca, cert, key string
 }
 
-func (f *tlsFlags) add(flags *pflag.FlagSet, prefix, what string) {
+// Add registers the flags PREFIX-ca, PREFIX-cert and PREFIX-key.
+func (f *TLS) Add(flags *pflag.FlagSet, prefix, what string) {
 	f.prefix = prefix
 	flags.StringVar(&f.ca, prefix+"-ca", "", "PEM file of the authority that signs "+what)
 	flags.StringVar(&f.cert, prefix+"-cert", "", "PEM file of this process's certificate for "+what)
 	flags.StringVar(&f.key, prefix+"-key", "", "PEM file of that certificate's key")
 }
 
-// config returns nil if no TLS was asked for.
-func (f *tlsFlags) config() (*tls.Config, error) {
+// Config returns nil if no TLS was asked for.
+func (f *TLS) Config() (*tls.Config, error) {
 	if f.ca == "" && f.cert == "" && f.key == "" {
 		return nil, nil
 	}
