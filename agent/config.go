@@ -35,7 +35,7 @@ type Config struct {
 	Attributes       map[string]string // more of them, or other values of those that the agent finds out
 	Version          string            // of the agent
 
-	CPUs              int      // CPU units to offer, 1024 a core; all of the host's
+	CPUUnits          int      // CPU units to offer, 1024 a core; all of the host's
 	MemoryMiB         int      // to offer; all of the host's but the reserve
 	ReservedMemoryMiB int      // of the host's memory, not offered; 0
 	GPUs              []string // ids of the NVIDIA devices to offer, as its container toolkit takes them; none
@@ -140,8 +140,8 @@ func (c *Config) complete() error {
 		return errors.New("no container engine is configured")
 	case c.CreateTimeout < 0 || c.StartTimeout < 0 || c.StopMargin < 0 || c.PullInactivity < 0:
 		return errors.New("time limits can not be negative")
-	case c.CPUs < 0 || c.MemoryMiB < 0 || c.ReservedMemoryMiB < 0 || c.MaxPulls < 0:
-		return errors.New("CPUs, memory and the number of pulls can not be negative")
+	case c.CPUUnits < 0 || c.MemoryMiB < 0 || c.ReservedMemoryMiB < 0 || c.MaxPulls < 0:
+		return errors.New("CPU units, memory and the number of pulls can not be negative")
 	}
 	if c.InstanceName == "" {
 		name, err := os.Hostname()

@@ -47,7 +47,7 @@ func (a *Agent) registration(info runtime.Info, offer *offer) (*ecs.RegisterCont
 }
 
 func (a *Agent) resources(info runtime.Info) []ecs.Resource {
-	cpu, memory := a.config.CPUs, a.config.MemoryMiB
+	cpu, memory := a.config.CPUUnits, a.config.MemoryMiB
 	if cpu == 0 {
 		cpu = 1024 * info.CPUs
 	}

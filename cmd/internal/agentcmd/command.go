@@ -69,11 +69,11 @@ func New(name, version string) *cobra.Command {
 	return cmd
 }
 
-// beSmall has the collector run twice as often as by default: the agent has
+// beSmall has the collector run four times as often as by default: the agent has
 // processor time to spare, and the memory of its host is for tasks. GOGC overrides it.
 func beSmall() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
+		debug.SetGCPercent(25)
 	}
 }
 

@@ -164,7 +164,7 @@ func (f *Flags) config(in Surroundings) (agent.Config, error) {
 		TLS:               in.TLS,
 		Attributes:        f.attributes,
 		AvailabilityZone:  f.zone,
-		CPUs:              f.cpus,
+		CPUUnits:          1024 * f.cpus,
 		MemoryMiB:         f.memory,
 		ReservedMemoryMiB: f.reservedMem,
 		TaskCleanupWait:   f.cleanupWait,
