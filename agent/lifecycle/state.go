@@ -116,7 +116,8 @@ type State struct {
 
 	Setup        Activity // what is being done to volumes and groups
 	VolumesReady bool
-	VolumesGone  bool
+	VolumesGone  bool // and groups
+	GroupsGone   bool
 	Fault        string // why the task as a whole cannot run
 
 	Resolving   Activity
