@@ -77,6 +77,8 @@ func (a *Agent) Run(ctx context.Context) error {
 		Cluster:   a.config.Cluster,
 		Dial:      a.dialOptions(),
 		Instance:  id.saved.Instance,
+
+		RegisterAnew: a.config.RegisterAnew,
 		Registration: func(ctx context.Context) (*ecs.RegisterContainerInstanceRequest, error) {
 			info, err := a.info(ctx)
 			if err != nil {

@@ -72,6 +72,7 @@ ends; services keep their desired count and are filled again at the next start.`
 				return err
 			}
 			agentCfg.EnvironmentFiles = files
+			agentCfg.RegisterAnew = true // there is no other host, and nobody else to bring it back
 			agentCfg.GPUs = agentSettings.devices(cmd.Context(), log)
 			agentCfg.Metadata = tasksAsk
 			a, err := agent.New(agentCfg)
