@@ -4,8 +4,8 @@
 // through a runtime.Runtime, and reports what became of it through package
 // session.
 //
-// It keeps nothing on disk but its identity and notes of the images that it has
-// pulled. What runs is read from the
+// It keeps nothing on disk but its identity and notes of what no engine knows: which
+// images it has pulled, and how often it restarted a container. What runs is read from the
 // engine's labels when the agent starts and when the engine comes back, so that
 // stopping, upgrading or killing the agent never touches a container. It never
 // imports the control plane or a particular engine.
@@ -64,7 +64,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer id.close()
 
 	images := newImages(a.config, a.metrics)
-	tasks := newTable(a.config, a.metrics, images)
+	runs := readRunNotes(a.config.DataDir, a.log)
+	tasks := newTable(a.config, a.metrics, images, runs)
 	monitor := newMonitor(a.config, a.metrics, tasks)
 	tasks.own(id.saved.Instance)
 	monitor.watchOver(id.instances())
@@ -76,6 +77,8 @@ func (a *Agent) Run(ctx context.Context) error {
 		Cluster:   a.config.Cluster,
 		Dial:      a.dialOptions(),
 		Instance:  id.saved.Instance,
+
+		RegisterAnew: a.config.RegisterAnew,
 		Registration: func(ctx context.Context) (*ecs.RegisterContainerInstanceRequest, error) {
 			info, err := a.info(ctx)
 			if err != nil {
@@ -123,6 +126,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { return monitor.run(ctx) })
 	group.Go(func() error { return tasks.run(ctx) })
+	group.Go(func() error { return runs.run(ctx) })
 	group.Go(func() error { return newSweeper(a.config, images).run(ctx) })
 	return group.Wait()
 }

@@ -27,6 +27,11 @@ type Config struct {
 	TLS          *tls.Config // nil: plain text
 	DialOptions  []grpc.DialOption
 
+	// RegisterAnew: an agent that starts and finds its instance deregistered makes a new
+	// one of the host, and clears away what the tasks of the former have left. Without,
+	// such a host stays away, as on ECS.
+	RegisterAnew bool
+
 	InstanceName string // shown as ec2InstanceId; the host's name
 	// AdvertiseAddress is where others reach the host's ports; default: the address from
 	// which the host reaches the control plane.

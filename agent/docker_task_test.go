@@ -138,6 +138,15 @@ func aTaskHasANetworkOfItsOwn(t *testing.T, h *dockerHost) {
 	if got := h.fetch(na.Ipv4Address+":8080", "/get", "url", "http://"+nb.Ipv4Address+":8081/"); got != "served" {
 		t.Errorf("a task says of another one: %q", got)
 	}
+	// The name that the metadata of a task tell is known in its network.
+	for _, found := range h.left(b) {
+		if found.Labels[lifecycle.LabelContainer] != lifecycle.PauseName {
+			continue
+		}
+		if got := h.fetch(na.Ipv4Address+":8080", "/get", "url", "http://"+found.ID[:12]+":8081/"); got != "served" {
+			t.Errorf("a task says of another one by its name: %q", got)
+		}
+	}
 	if n := len(h.left(a)); n != 3 {
 		t.Errorf("%d containers, want those of the definition and the one that holds the network", n)
 	}

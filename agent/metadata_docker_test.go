@@ -146,6 +146,7 @@ func (f fetched) check(arn string, network ecs.NetworkMode, reached bool) {
 			IPv4Addresses                                             []string
 			AttachmentIndex                                           *int
 			MACAddress, IPv4SubnetCIDRBlock, SubnetGatewayIpv4Address string
+			PrivateDNSName                                            string
 		}
 	}
 	f.decode("container", &container)
@@ -158,7 +159,7 @@ func (f fetched) check(arn string, network ecs.NetworkMode, reached bool) {
 		t.Fatalf("networks: %+v", n)
 	}
 	if own := network == ecs.NetworkModeAwsvpc; own != (n[0].AttachmentIndex != nil) || own != (n[0].MACAddress != "") || own != strings.Contains(n[0].IPv4SubnetCIDRBlock, "/") ||
-		own != strings.Contains(n[0].SubnetGatewayIpv4Address, "/") {
+		own != strings.Contains(n[0].SubnetGatewayIpv4Address, "/") || own != (len(n[0].PrivateDNSName) == 12) {
 		t.Errorf("network: %+v", n[0])
 	}
 	var task struct {

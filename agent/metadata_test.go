@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -124,6 +125,87 @@ func TestMetadata_ARoleThatNobodyMappedFailsTheTaskByName(t *testing.T) {
 	state := c.becomes(arn, "STOPPED")
 	if state.StopCode != "TaskFailedToStart" || !strings.Contains(state.Reason, "arn:aws:iam::000000000000:role/nobody") {
 		t.Errorf("%s: %s", state.StopCode, state.Reason)
+	}
+}
+
+// TestMetadata_RestartsAreCountedAcrossLivesOfTheAgent: the engine does not count them.
+func TestMetadata_RestartsAreCountedAcrossLivesOfTheAgent(t *testing.T) {
+	config := ownMetadata(t)
+	var created environments
+	c := newControlPlane(t)
+	engine := serving()
+	h := newHost(t, c, agenttest.Intercept(engine, agenttest.Hooks{Create: created.hook}), func(a *agent.Config) { a.Metadata = config })
+	arn := arn("1")
+	d := definition(container("main", "server:1", func(d *ecs.ContainerDefinition) {
+		d.RestartPolicy = &ecs.ContainerRestartPolicy{Enabled: ptr(true), RestartAttemptPeriod: ptr(int32(1))}
+	}))
+	c.run(arn, d)
+	id := c.becomes(arn, "RUNNING").Containers[0].RuntimeId
+	uri := created.last("ECS_CONTAINER_METADATA_URI_V4")
+
+	exit := func() {
+		t.Helper()
+		seen, err := engine.Inspect(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Until(seen.StartedAt.Add(time.Second))) // a run has to last for the period
+		engine.Exit(id, 1)
+	}
+	if got := restartsTold(t, uri, 0); got != 0 {
+		t.Errorf("before the first restart: %d", got)
+	}
+	exit()
+	if got := restartsTold(t, uri, 1); got != 1 {
+		t.Errorf("after a restart: %d", got)
+	}
+	h.stop()
+	exit() // which the next agent sees
+	h.start()
+	if got := restartsTold(t, uri, 2); got != 2 {
+		t.Errorf("after one more, of which the agent learns when it starts: %d", got)
+	}
+	// A crash took the notes with it: how often is not known, and not said.
+	h.stop()
+	if err := os.Remove(filepath.Join(h.config.DataDir, "restarts.json")); err != nil {
+		t.Fatal(err)
+	}
+	h.start()
+	if got := restartsTold(t, uri, -1); got != -1 {
+		t.Errorf("without notes: %d", got)
+	}
+}
+
+// restartsTold asks until the metadata tell the count, or for as long as the test
+// may take; -1 is for none.
+func restartsTold(t *testing.T, uri string, want int) int {
+	t.Helper()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	deadline := time.After(20 * time.Second)
+	for {
+		var view struct {
+			KnownStatus  string
+			RestartCount *int
+		}
+		response, err := http.Get(uri)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = json.NewDecoder(response.Body).Decode(&view)
+		response.Body.Close()
+		got := -1
+		if view.RestartCount != nil {
+			got = *view.RestartCount
+		}
+		if err == nil && response.StatusCode == 200 && view.KnownStatus == "RUNNING" && got == want {
+			return got
+		}
+		select {
+		case <-again.C:
+		case <-deadline:
+			return got
+		}
 	}
 }
 

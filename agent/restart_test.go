@@ -234,3 +234,32 @@ func TestAgent_OfADeregisteredInstanceLeavesItsContainersAlone(t *testing.T) {
 		}
 	})
 }
+
+func TestAgent_ADeregisteredHostMayRegisterAnewWhenItsAgentStarts(t *testing.T) {
+	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
+		h := newHost(t, c, m, func(c *agent.Config) { c.RegisterAnew = true })
+		c.run(arn("1"), definition(container("main", "server:1")))
+		c.becomes(arn("1"), "RUNNING")
+		c.mu.Lock()
+		for instance := range c.instances {
+			c.inactive[instance] = true
+		}
+		c.instances = map[string]bool{}
+		delete(c.tasks, arn("1"))
+		close(c.out)
+		c.out = nil
+		c.mu.Unlock()
+		time.Sleep(time.Hour)
+		if found := all(t, m); len(c.instances) != 0 || len(found) != 1 || found[0].State != runtime.Running {
+			t.Errorf("the agent that runs: %d registrations anew, containers %+v", len(c.instances), found)
+		}
+		h.stop()
+		h.start()
+		c.run(arn("2"), definition(container("main", "server:1")))
+		c.becomes(arn("2"), "RUNNING")
+		time.Sleep(time.Hour)
+		if found := all(t, m); len(c.instances) != 1 || len(found) != 1 || found[0].Labels[lifecycle.LabelTask] != arn("2") {
+			t.Errorf("the next agent: %d registrations anew, containers %+v", len(c.instances), found)
+		}
+	})
+}

@@ -15,6 +15,12 @@ func (j *job) setUp(ctx context.Context) error {
 	// Of the task only what never changes may be read here; no copy of all of it.
 	task := &j.worker.task
 	var errs []error
+	if j.Op == lifecycle.RemoveGroups {
+		for _, g := range task.Groups {
+			errs = append(errs, j.removeGroup(g.Name))
+		}
+		return errors.Join(errs...)
+	}
 	if j.Op == lifecycle.RemoveVolumes {
 		for _, v := range task.Volumes {
 			if v.Shared {

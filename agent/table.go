@@ -26,6 +26,7 @@ type table struct {
 	config  Config
 	runtime runtime.Runtime
 	images  *images
+	runs    *runNotes
 	metrics *metrics
 	log     *slog.Logger
 	session *session.Session
@@ -53,9 +54,9 @@ type table struct {
 	touched map[string]bool
 }
 
-func newTable(c Config, m *metrics, im *images) *table {
+func newTable(c Config, m *metrics, im *images, runs *runNotes) *table {
 	return &table{
-		config: c, runtime: c.Runtime, images: im, metrics: m, log: c.Logger,
+		config: c, runtime: c.Runtime, images: im, runs: runs, metrics: m, log: c.Logger,
 		starts: semaphore.NewWeighted(maxStarts), wake: make(chan struct{}, 1), workers: map[string]*worker{}, touched: map[string]bool{},
 	}
 }
@@ -177,10 +178,14 @@ func (t *table) reconcile(now time.Time) []*worker {
 
 // takeListing tells the workers what the engine has, and keeps the rest.
 func (t *table) takeListing(now time.Time) {
-	byTask := map[string][]runtime.Container{}
+	byTask, there := map[string][]runtime.Container{}, map[string]bool{}
 	for _, c := range t.listing.containers {
 		arn := c.Labels[lifecycle.LabelTask]
 		byTask[arn] = append(byTask[arn], c)
+		there[c.ID] = true
+	}
+	if !t.seen { // later, it may be older than a container
+		t.runs.prune(there)
 	}
 	for arn, w := range t.workers {
 		w.refresh(byTask[arn])
@@ -243,6 +248,7 @@ func (t *table) hire(want session.Task, now time.Time) *worker {
 		state.Fault = lifecycle.FaultInitialize(err)
 	} else {
 		state = lifecycle.NewState(task, known, found, now)
+		state.Recall(t.runs.of)
 		t.endpoint.equip(&task, want)
 	}
 	task.Stop = want.Stop

@@ -161,6 +161,7 @@ func (w *worker) run(ctx context.Context) {
 			w.begin(ctx, &actions, a)
 		}
 		w.count()
+		w.table.runs.note(&w.task, &w.state)
 		w.report(time.Now())
 		w.answer()
 		if plan.Done {

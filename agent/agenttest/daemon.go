@@ -16,6 +16,9 @@ import (
 // DaemonOptions are what a Daemon can differ in.
 type DaemonOptions struct {
 	LiveRestore bool // containers go on while the daemon is down
+	// Networks lets containers have networks that the test or the agent makes, which
+	// are reached by Dial. Their namespace is there until the host is rebooted.
+	Networks bool
 	// DiskMiB, if not 0, is the size of the file system that the daemon's data is on.
 	DiskMiB int
 }
@@ -23,8 +26,8 @@ type DaemonOptions struct {
 // Daemon is a Docker daemon of a test's own, with a containerd of its own, that
 // the test may kill, hang and restart, and whose host it may reboot. It has a
 // network namespace of its own, too: a daemon changes the bridge and the packet
-// filter that another one may be using. Its containers have the network mode
-// "none". Everything ends and goes when the test ends.
+// filter that another one may be using. Without Networks, its containers have the
+// network mode "none". Everything ends and goes when the test ends.
 type Daemon struct {
 	Host    string // unix://…
 	Data    string // the folder of its data
@@ -32,6 +35,7 @@ type Daemon struct {
 	options DaemonOptions
 
 	dockerd, containerd *exec.Cmd
+	net                 *namespace // of Networks
 }
 
 // NewDaemon starts a daemon. Where there is no Docker at all the test is
@@ -50,6 +54,11 @@ func NewDaemon(t testing.TB, options DaemonOptions) *Daemon {
 	dir, err := os.MkdirTemp("", "longshore-daemon-") // t.TempDir's are too long for sockets
 	if err != nil {
 		t.Fatal(err)
+	}
+	if options.Networks {
+		if _, err := exec.LookPath("nsenter"); err != nil {
+			t.Skip("needs nsenter: ", err)
+		}
 	}
 	d := &Daemon{Host: "unix://" + filepath.Join(dir, "d.sock"), Data: filepath.Join(dir, "data"), dir: dir, options: options}
 	t.Cleanup(func() { d.remove(t) })
@@ -82,6 +91,9 @@ func (d *Daemon) Boot(t testing.TB) {
 	d.containerd = exec.Command("containerd", "--config", config, "--address", filepath.Join(d.dir, "c.sock"),
 		"--root", filepath.Join(d.dir, "root"), "--state", filepath.Join(d.dir, "state"))
 	await(t, d.containerd, "containerd successfully booted")
+	if d.options.Networks {
+		d.net = newNamespace(t)
+	}
 	d.Start(t)
 }
 
@@ -95,8 +107,12 @@ func (d *Daemon) Start(t testing.TB) {
 	if d.options.LiveRestore {
 		args = append(args, "--live-restore")
 	}
-	d.dockerd = exec.Command("dockerd", args...)
-	d.dockerd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	if d.net != nil {
+		d.dockerd = d.net.command("dockerd", args...)
+	} else {
+		d.dockerd = exec.Command("dockerd", args...)
+		d.dockerd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	}
 	await(t, d.dockerd, "API listen on")
 }
 
@@ -172,6 +188,10 @@ func (d *Daemon) Crash(t testing.TB) {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 			t.Errorf("kill %d of the daemon's containers: %v", pid, err)
 		}
+	}
+	if d.net != nil {
+		d.net.close(t)
+		d.net = nil
 	}
 	for _, path := range d.mounts() {
 		if path == d.Data && d.options.DiskMiB > 0 {

@@ -27,11 +27,12 @@ const (
 	Cancel
 	Resolve          // find out the values that the definition names
 	RestartContainer // start once more, then inspect
+	RemoveGroups
 )
 
 // String returns a short name, as metrics show it.
 func (o Op) String() string {
-	return [...]string{"none", "create_volumes", "pull", "create", "start", "inspect", "stop", "remove", "remove_volumes", "cancel", "resolve", "restart"}[o]
+	return [...]string{"none", "create_volumes", "pull", "create", "start", "inspect", "stop", "remove", "remove_volumes", "cancel", "resolve", "restart", "remove_groups"}[o]
 }
 
 // NoUnit is the Unit of actions on the task's volumes and groups.
@@ -81,7 +82,7 @@ func (a Action) Deadline() time.Duration {
 		return DefaultLimits.of(a.Op, a.Grace)
 	case Inspect:
 		return 30 * time.Second
-	case CreateVolumes, Remove, RemoveVolumes:
+	case CreateVolumes, Remove, RemoveVolumes, RemoveGroups:
 		return 5 * time.Minute
 	case Resolve:
 		return 2 * time.Minute
@@ -196,6 +197,8 @@ func (s *State) End(t Task, a Action, r Result, now time.Time) {
 
 func (s *State) endVolumes(a Action, r Result, now time.Time) {
 	switch {
+	case a.Op == RemoveGroups:
+		s.GroupsGone = s.Setup.ended(r.Err, now, lastRemoveRetry)
 	case a.Op == RemoveVolumes:
 		s.VolumesGone = s.Setup.ended(r.Err, now, lastRemoveRetry)
 	case lost(r.Err):

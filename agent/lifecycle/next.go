@@ -29,6 +29,7 @@ func Next(t Task, s State, now time.Time) Plan {
 	case n.settled():
 		n.plan.Status = Stopped
 		n.plan.StoppedAt = n.stoppedAt()
+		n.removeGroups()
 		n.cleanUp()
 	default:
 		n.backward()
@@ -248,14 +249,28 @@ func (n *next) essentialEnd(unit int) Verdict {
 	switch {
 	case n.Units[unit].Internal && c.Fault != "":
 		return failed(faultInitialize + ": " + c.Fault)
+	case n.Units[unit].Internal && !n.anyRan():
+		return failed(faultInitialize + ": " + pauseEnded)
 	case n.Units[unit].Internal:
-		return Verdict{Code: string(ecs.TaskStopCodeEssentialContainerExited), Reason: "The pause container, which holds the namespaces of the task, ended"}
+		return Verdict{Code: string(ecs.TaskStopCodeEssentialContainerExited), Reason: pauseEnded}
 	case c.Fault != "":
 		return failed(c.Fault)
 	case c.Cause == Missing:
 		return Verdict{Code: string(ecs.TaskStopCodeEssentialContainerExited), Reason: c.Reason}
 	}
 	return Verdict{Code: string(ecs.TaskStopCodeEssentialContainerExited), Reason: "Essential container in task exited"}
+}
+
+const pauseEnded = "The pause container, which holds the namespaces of the task, ended"
+
+// anyRan tells whether a container of the definition was started at some time.
+func (n *next) anyRan() bool {
+	for i := range n.Containers {
+		if !n.Units[i].Internal && n.Containers[i].ran() {
+			return true
+		}
+	}
+	return false
 }
 
 func (n *next) allEnded() bool {
@@ -325,6 +340,22 @@ func (n *next) stoppedAt() time.Time {
 		return n.now
 	}
 	return last
+}
+
+// removeGroups gives the task's share of the host back as soon as nothing runs in
+// it. The engine's containers, which stay for a while, need no group once they have
+// ended: the engine removes their own when they do, perhaps a moment later.
+func (n *next) removeGroups() {
+	if len(n.Groups) == 0 || n.GroupsGone || n.VolumesGone {
+		return
+	}
+	made := n.VolumesReady
+	for i := range n.Containers {
+		made = made || n.Containers[i].RuntimeID != ""
+	}
+	if made {
+		n.act(RemoveGroups, NoUnit)
+	}
 }
 
 // cleanUp removes the containers, then the volumes. Nothing is removed before

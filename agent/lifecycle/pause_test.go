@@ -98,6 +98,14 @@ func TestPause_ItsEndIsTheTasks(t *testing.T) {
 	s.verdict(essentialExited, "The pause container, which holds the namespaces of the task, ended")
 }
 
+func TestPause_ItsEndBeforeAnyContainerRanIsAFailureToStart(t *testing.T) {
+	s := playOnHost(t, connected(container("web", sidecar), container("main")))
+	s.run(pause)
+	s.state.Observe(s.task, []runtime.Container{*s.container(pause, runtime.Exited, 137)}, s.now)
+	s.next()
+	s.verdict(failedToStart, "ResourceInitializationError: The pause container, which holds the namespaces of the task, ended")
+}
+
 func TestPause_ItsFailureIsThatOfTheTasksResources(t *testing.T) {
 	s := playOnHost(t, connected(container("web")))
 	s.ok("pull web", "pull "+pause, "create "+pause)
@@ -208,7 +216,7 @@ func TestCompile_ASizeMakesAGroup(t *testing.T) {
 	}
 }
 
-func TestNext_TheGroupIsMadeFirstAndRemovedLast(t *testing.T) {
+func TestNext_TheGroupIsMadeFirstAndRemovedAtTheTasksEnd(t *testing.T) {
 	d := task(container("a"))
 	d.Cpu = "256"
 	s := playOnHost(t, d)
@@ -219,7 +227,16 @@ func TestNext_TheGroupIsMadeFirstAndRemovedLast(t *testing.T) {
 	s.status(lifecycle.Running)
 	s.task.Stop = true
 	s.next()
+	s.expect("stop a") // nothing goes while a container runs
 	s.ok("stop a")
+	s.status(lifecycle.Stopped)
+	s.expect("remove_groups") // though the container stays, and nobody knows of the end yet
+	s.end("remove_groups", lifecycle.Result{Err: errors.New("device or resource busy")})
+	s.expect()
+	s.now = s.plan.Wake // the engine's own group was still in it
+	s.next()
+	s.ok("remove_groups")
+	s.expect()
 	s.task.Released, s.task.Discard = true, true
 	s.next()
 	s.expect("remove a")

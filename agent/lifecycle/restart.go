@@ -58,7 +58,6 @@ func (c *Container) endRestart(r Result, name string, now time.Time) {
 	switch {
 	case r.Err == nil && r.Container != nil:
 		c.Attempts = 0
-		c.Restarts++
 	case errors.Is(r.Err, runtime.ErrNotFound):
 		c.lose(name, now)
 	case r.Err == nil || lost(r.Err) || isTimeout(r.Err):
@@ -68,5 +67,42 @@ func (c *Container) endRestart(r Result, name string, now time.Time) {
 		// The last run was the last, then; how it ended is still true.
 		c.Phase, c.Final = Ended, true
 		c.Reason = faultText(faultStart, Action{Op: RestartContainer}, "started", r.Err)
+	}
+}
+
+// Runs count the restarts of a container by its policy: each run but the first,
+// told apart by when they began. The engine keeps no such count.
+type Runs struct {
+	Restarts int       `json:"restarts"`
+	Latest   time.Time `json:"latestStart"` // zero: it has not run
+	// Lost: it ran under an agent that left no note of how often.
+	Lost bool `json:"-"`
+}
+
+// Known tells whether there is a true count.
+func (r Runs) Known() bool { return !r.Latest.IsZero() && !r.Lost }
+
+// saw takes in when the run began that the engine speaks of.
+func (r *Runs) saw(began time.Time) {
+	if !began.After(r.Latest) {
+		return
+	}
+	if !r.Latest.IsZero() {
+		r.Restarts++
+	}
+	r.Latest = began
+}
+
+// Recall takes in what an earlier agent noted of the runs of containers that were
+// found. Of those without a note, the count is lost.
+func (s *State) Recall(noted func(id string) (Runs, bool)) {
+	for i := range s.Containers {
+		c := &s.Containers[i]
+		if c.StartedAt.IsZero() {
+			continue
+		}
+		before, ok := noted(c.RuntimeID)
+		before.saw(c.StartedAt)
+		c.Runs, c.Runs.Lost = before, !ok
 	}
 }

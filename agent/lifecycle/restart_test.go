@@ -54,7 +54,7 @@ func TestRestart_AContainerThatRanLongEnoughIsStartedAgain(t *testing.T) {
 			s.end("restart web", lifecycle.Result{Container: s.container("web", runtime.Running, 0)})
 			s.expect()
 			s.verdict("", "")
-			if c := s.state.Containers[1]; c.Restarts != 1 || !c.StartedAt.Equal(s.now) || c.ExitCode != nil || !c.FinishedAt.IsZero() {
+			if c := s.state.Containers[1]; c.Runs != (lifecycle.Runs{Restarts: 1, Latest: s.now}) || !c.StartedAt.Equal(s.now) || c.ExitCode != nil || !c.FinishedAt.IsZero() {
 				t.Errorf("after the restart: %+v", c)
 			}
 		})

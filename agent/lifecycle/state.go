@@ -75,7 +75,7 @@ type Container struct {
 	Cause Cause
 	Final bool // it is not restarted any more, whatever its policy says
 
-	Restarts int // by its policy, in the life of this agent
+	Runs Runs
 
 	ImageDigest string
 	ImageID     string
@@ -116,7 +116,8 @@ type State struct {
 
 	Setup        Activity // what is being done to volumes and groups
 	VolumesReady bool
-	VolumesGone  bool
+	VolumesGone  bool // and groups
+	GroupsGone   bool
 	Fault        string // why the task as a whole cannot run
 
 	Resolving   Activity
@@ -237,6 +238,7 @@ func (c *Container) observe(rc runtime.Container, now time.Time) {
 		c.Phase = Started
 		c.StartedAt, c.Health, c.Ports = rc.StartedAt, rc.Health, rc.Ports
 		c.ExitCode, c.FinishedAt, c.Reason = nil, time.Time{}, "" // of a run before
+		c.Runs.saw(rc.StartedAt)
 	case runtime.Exited:
 		c.exit(rc, now)
 	}
@@ -260,6 +262,7 @@ func (c *Container) exit(rc runtime.Container, now time.Time) {
 	code := int32(rc.ExitCode)
 	c.ExitCode, c.Reason = &code, ""
 	c.StartedAt, c.FinishedAt, c.Health = rc.StartedAt, rc.FinishedAt, rc.Health
+	c.Runs.saw(rc.StartedAt)
 	if len(rc.Ports) > 0 { // an ended container has given them back; keep what it had
 		c.Ports = rc.Ports
 	}

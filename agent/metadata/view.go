@@ -63,6 +63,7 @@ type containerView struct {
 	LogDriver     string            `json:",omitempty"` // version 4
 	LogOptions    map[string]string `json:",omitempty"` // version 4
 	ContainerARN  string            `json:",omitempty"` // version 4
+	RestartCount  *int              `json:",omitempty"` // with a restart policy
 	Networks      []networkView     `json:",omitempty"`
 }
 
@@ -96,6 +97,7 @@ type networkView struct {
 	AttachmentIndex *int   `json:",omitempty"`
 	MACAddress      string `json:",omitempty"`
 	SubnetCIDR      string `json:"IPv4SubnetCIDRBlock,omitempty"`
+	PrivateDNSName  string `json:",omitempty"`
 	SubnetGateway   string `json:"SubnetGatewayIpv4Address,omitempty"` // an address with the length of its prefix
 }
 
@@ -245,6 +247,10 @@ func (v version) containerView(t Task, i int) containerView {
 		}
 		view.Volumes = append(view.Volumes, volume)
 	}
+	if u.Restart.Period > 0 && c.Runs.Known() {
+		count := c.Runs.Restarts
+		view.RestartCount = &count
+	}
 	if u.HealthChecked {
 		view.Health = &healthView{Status: health(c.Health)}
 	}
@@ -291,7 +297,7 @@ func (v version) network(t Task, c *lifecycle.Container) networkView {
 	if !own || v.number != 4 {
 		return view
 	}
-	view.AttachmentIndex, view.MACAddress = new(int), c.MAC
+	view.AttachmentIndex, view.MACAddress, view.PrivateDNSName = new(int), c.MAC, hostname(c.RuntimeID)
 	address, err := netip.ParseAddr(c.Address)
 	if subnet, problem := address.Prefix(c.PrefixLength); err == nil && problem == nil {
 		view.SubnetCIDR = subnet.String()
@@ -301,6 +307,10 @@ func (v version) network(t Task, c *lifecycle.Container) networkView {
 	}
 	return view
 }
+
+// hostname is what the engine calls a container that was given no name of a host: in
+// the container itself, and in the names that it answers in the container's network.
+func hostname(id string) string { return id[:min(len(id), 12)] }
 
 func ports(u *lifecycle.Unit, c *lifecycle.Container) []portView {
 	var all []portView

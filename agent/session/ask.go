@@ -44,7 +44,7 @@ func (s *Session) TaskProtection(ctx context.Context, task string, update *agent
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.Timing.Call)
 	defer cancel()
-	answer, err := l.client.TaskProtection(ctx, &agentv1.TaskProtectionRequest{ContainerInstance: l.instance, Task: task, Update: update})
+	answer, err := l.client.TaskProtection(ctx, &agentv1.TaskProtectionRequest{ContainerInstance: l.instance, Task: task, Update: update, SessionToken: l.token})
 	if err != nil {
 		return nil, fmt.Errorf("ask the control plane for the protection of task %s: %w", task, err)
 	}
@@ -59,7 +59,7 @@ func (s *Session) TaskTags(ctx context.Context, task string) (*agentv1.TaskTagsR
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.Timing.Call)
 	defer cancel()
-	answer, err := l.client.TaskTags(ctx, &agentv1.TaskTagsRequest{ContainerInstance: l.instance, Task: task})
+	answer, err := l.client.TaskTags(ctx, &agentv1.TaskTagsRequest{ContainerInstance: l.instance, Task: task, SessionToken: l.token})
 	if err != nil {
 		return nil, fmt.Errorf("ask the control plane for the tags of task %s: %w", task, err)
 	}

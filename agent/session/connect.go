@@ -98,8 +98,9 @@ func (s *Session) ask(ctx context.Context, address string) (string, error) {
 	return answer.Endpoint, nil
 }
 
-// register registers the host under the ARN that it has, or anew if it has none
-// or the control plane does not know it.
+// register registers the host under the ARN that it has, or anew if it has none,
+// if the control plane does not know it, or if that is what is to be done with one
+// that was deregistered before this process.
 func (s *Session) register(ctx context.Context, client agentv1.AgentServiceClient) error {
 	request, err := s.Registration(ctx)
 	if err != nil {
@@ -110,13 +111,17 @@ func (s *Session) register(ctx context.Context, client agentv1.AgentServiceClien
 		s.Logger.Warn("the control plane does not know this container instance: registering anew", "instance", s.instance, "error", err)
 		instance, err = s.registerAs(ctx, client, request, "")
 	}
+	if deregistered(err) && s.RegisterAnew && !s.joined {
+		s.Logger.Warn("this container instance was deregistered: registering anew", "instance", s.instance)
+		instance, err = s.registerAs(ctx, client, request, "")
+	}
 	if err != nil {
 		return err
 	}
 	if err := s.Registered(instance); err != nil {
 		return fmt.Errorf("keep the ARN of the container instance: %w", err)
 	}
-	s.instance, s.registered = instance, true
+	s.instance, s.registered, s.joined = instance, true, true
 	return nil
 }
 

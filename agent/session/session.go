@@ -30,6 +30,10 @@ type Config struct {
 
 	// Instance is the ARN of an earlier registration, or empty.
 	Instance string
+	// RegisterAnew: if the earlier registration turns out to be deregistered, the host
+	// registers as a new instance. Otherwise, and for a registration of this process in
+	// any case, the host stays away, as on ECS.
+	RegisterAnew bool
 	// Registration describes the host. The session adds the cluster and the ARN.
 	Registration func(context.Context) (*ecs.RegisterContainerInstanceRequest, error)
 	// Registered is told the ARN before anything is desired of it. An error
@@ -83,6 +87,7 @@ type Session struct {
 	// Of Run alone:
 	instance   string
 	registered bool   // in this process; a session needs no more than the ARN after that
+	joined     bool   // it was, at some time
 	leader     string // the last one found, asked too when the configured addresses are silent
 }
 
@@ -118,8 +123,11 @@ func (s *Session) Run(ctx context.Context) error {
 
 func (s *Session) log(err error, delay time.Duration) {
 	if deregistered(err) {
-		s.Logger.Error("this container instance was deregistered: its containers are left alone; to register the host anew, remove instance.json from the agent's data directory and start the agent again",
-			"cluster", s.Cluster, "instance", s.instance, "retry_in", delay)
+		way := "remove instance.json from the agent's data directory and start the agent again"
+		if s.RegisterAnew {
+			way = "start the agent again"
+		}
+		s.Logger.Error("this container instance was deregistered: its containers are left alone", "to_register_anew", way, "cluster", s.Cluster, "instance", s.instance, "retry_in", delay)
 		return
 	}
 	if refused(err) {

@@ -287,3 +287,27 @@ func TestDev_OperationsAddressAnswers(t *testing.T) {
 		}
 	}
 }
+
+func TestDev_StartedAgainAfterItsInstanceWasDeregistered(t *testing.T) {
+	s := newSite(t)
+	p := s.dev()
+	task := s.run(s.register("web", web(s.images.Serve)), 1)[0]
+	s.awaitTask(*task.TaskArn, "RUNNING")
+	_, err := s.ecs.DeregisterContainerInstance(t.Context(), &awsecs.DeregisterContainerInstanceInput{
+		Cluster: aws.String(s.cluster()), ContainerInstance: task.ContainerInstanceArn, Force: aws.Bool(true),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.await("the agent to be told", func() bool { return strings.Contains(p.Log(), "was deregistered") })
+	p.Stop()
+
+	p = s.dev()
+	again := s.run(s.register("web", web(s.images.Serve)), 1)[0]
+	s.awaitTask(*again.TaskArn, "RUNNING")
+	if *again.ContainerInstanceArn == *task.ContainerInstanceArn {
+		t.Error("the deregistered instance took a task")
+	}
+	s.await("the former task's container to go", func() bool { return len(s.runningIDs()) == 1 })
+	p.Stop()
+}

@@ -285,9 +285,3 @@ func (d *Dispatcher) closeAll() {
 	}
 	d.closed = true
 }
-
-// Runs tells whether a task was placed on an instance.
-func (d *Dispatcher) Runs(key InstanceKey, id model.TaskID) bool {
-	t, ok := d.cfg.Store.View().Task(key.Cluster, id)
-	return ok && t.Instance == key.ID
-}

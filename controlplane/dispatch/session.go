@@ -44,8 +44,14 @@ type Report struct {
 	model.TaskReport
 }
 
-// Connect opens a session for an instance; an earlier one of it ends.
-func (d *Dispatcher) Connect(ctx context.Context, key InstanceKey) (*Session, error) {
+// Connect opens a session for an instance; an earlier one of it ends. agent is
+// the name in the agent's certificate, empty without one: the instance is its own
+// from then on.
+func (d *Dispatcher) Connect(ctx context.Context, key InstanceKey, agent string) (*Session, error) {
+	// Before anything changes: a stranger must not end the session of the true agent.
+	if err := d.Admits(key, agent); err != nil {
+		return nil, err
+	}
 	s := &Session{
 		d: d, key: key, token: rand.Text(), done: make(chan struct{}),
 		dirty: map[model.TaskID]struct{}{}, wake: make(chan struct{}, 1),
@@ -61,11 +67,19 @@ func (d *Dispatcher) Connect(ctx context.Context, key InstanceKey) (*Session, er
 		if !ok || !store.InstanceLive(i) {
 			return fmt.Errorf("%w: %s in cluster %s", ErrUnknownInstance, key.ID, key.Cluster)
 		}
-		if i.AgentConnected {
+		if err := admits(i, agent); err != nil {
+			return err
+		}
+		if i.AgentConnected && (i.Agent != "" || agent == "") {
 			return nil
 		}
 		next := *i
-		next.AgentConnected, next.ConnectedAt, next.SilentSince = true, time.Now(), time.Time{}
+		if !i.AgentConnected {
+			next.AgentConnected, next.ConnectedAt, next.SilentSince = true, time.Now(), time.Time{}
+		}
+		if i.Agent == "" {
+			next.Agent = agent
+		}
 		next.Version++
 		tx.PutInstance(&next)
 		return nil

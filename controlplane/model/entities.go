@@ -60,6 +60,9 @@ type Instance struct {
 	ConnectedAt    time.Time `json:",omitzero"` // when that last became true
 	// SilentSince is when the agent was last heard of; zero while it is connected.
 	SilentSince time.Time `json:",omitzero"`
+	// Agent is the name in the certificate of the agent that opened the first
+	// session with one; no other may act as the instance. Empty: none had any.
+	Agent string `json:",omitzero"`
 }
 
 // Service keeps a number of tasks running.

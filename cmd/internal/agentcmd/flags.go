@@ -42,6 +42,8 @@ type Flags struct {
 
 	subnets      map[string]string
 	defaultRange string
+	// Not flags:
+	RegisterAnew bool // after a deregistration, see agent.Config
 	AnySubnet    bool // any subnet that is not there stands for subnet-default
 	fargate      bool
 	cgroups      string
@@ -153,6 +155,7 @@ func (f *Flags) config(in Surroundings) (agent.Config, error) {
 
 		Subnets:            f.subnets,
 		DefaultSubnetRange: f.defaultRange,
+		RegisterAnew:       f.RegisterAnew,
 		AnySubnet:          f.AnySubnet,
 		NoFargate:          !f.fargate,
 		CgroupRoot:         f.cgroupRoot(),

@@ -64,7 +64,8 @@ func (s *Server) DiscoverPollEndpoint(context.Context, *agentv1.DiscoverPollEndp
 // RegisterContainerInstance runs the API's operation. Its refusals are
 // InvalidArgument, with ECS's error as the message.
 func (s *Server) RegisterContainerInstance(ctx context.Context, r *agentv1.RegisterContainerInstanceRequest) (*agentv1.RegisterContainerInstanceResponse, error) {
-	if s.cfg.Dispatcher() == nil {
+	d := s.cfg.Dispatcher()
+	if d == nil {
 		return nil, errNotLeader
 	}
 	var in ecs.RegisterContainerInstanceRequest
@@ -73,6 +74,9 @@ func (s *Server) RegisterContainerInstance(ctx context.Context, r *agentv1.Regis
 	}
 	if err := in.Validate(); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	if err := s.admitted(ctx, d, &in); err != nil {
+		return nil, err
 	}
 	out, err := s.cfg.Register(ctx, &in)
 	if err != nil {
@@ -87,12 +91,15 @@ func (s *Server) RegisterContainerInstance(ctx context.Context, r *agentv1.Regis
 
 // wireError gives each error the code by which the agent decides what to do:
 // NotFound makes it register anew, FailedPrecondition makes it leave everything
-// as it is, because its instance was deregistered, Unavailable makes it look for the leader.
+// as it is, because its instance was deregistered, and so does PermissionDenied, because
+// the instance is not its own; Unavailable makes it look for the leader.
 func wireError(err error) error {
 	var refused *ecs.Error
 	switch {
 	case errors.Is(err, dispatch.ErrUnknownInstance):
 		return status.Error(codes.NotFound, err.Error())
+	case errors.Is(err, dispatch.ErrNotItsAgent):
+		return status.Error(codes.PermissionDenied, err.Error())
 	case errors.Is(err, model.ErrInstanceInactive):
 		return status.Error(codes.FailedPrecondition, err.Error())
 	case errors.As(err, &refused) && refused.Code == ecs.CodeClient:
@@ -117,7 +124,7 @@ func (s *Server) Session(stream agentv1.AgentService_SessionServer) error {
 	if err != nil {
 		return err
 	}
-	session, err := d.Connect(stream.Context(), key)
+	session, err := d.Connect(stream.Context(), key, agentName(stream.Context()))
 	if err != nil {
 		return wireError(err)
 	}

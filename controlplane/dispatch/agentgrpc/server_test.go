@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
@@ -34,9 +35,18 @@ type bench struct {
 	t      *testing.T
 	store  *store.Store
 	client agentv1.AgentServiceClient
+	addr   string
+
+	dispatcher *dispatch.Dispatcher
 }
 
 func newBench(t *testing.T, disconnectAfter time.Duration) *bench {
+	t.Helper()
+	return newBenchOver(t, disconnectAfter, insecure.NewCredentials(), func(l net.Listener) net.Listener { return l })
+}
+
+// newBenchOver lets the test choose what agents reach the control plane over.
+func newBenchOver(t *testing.T, disconnectAfter time.Duration, transport credentials.TransportCredentials, wrap func(net.Listener) net.Listener) *bench {
 	t.Helper()
 	var d *dispatch.Dispatcher
 	s := storetest.New(t, func(s *store.Store) {
@@ -49,16 +59,17 @@ func newBench(t *testing.T, disconnectAfter time.Duration) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer()
+	server := grpc.NewServer(grpc.Creds(transport))
 	agentv1.RegisterAgentServiceServer(server, agentgrpc.New(agentgrpc.Config{
 		Owner:      owner,
 		Dispatcher: func() *dispatch.Dispatcher { return d },
 		Leader:     l.Addr().String,
 		Secrets:    resolve.New(resolve.Config{Owner: owner, Keys: keys}),
 		Tasks:      taskOperations{},
+		Register:   register,
 		Logger:     slog.New(slog.DiscardHandler),
 	}))
-	go server.Serve(l)
+	go server.Serve(wrap(l))
 	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +80,7 @@ func newBench(t *testing.T, disconnectAfter time.Duration) *bench {
 		cancel()
 		<-ended
 	})
-	b := &bench{t: t, store: s, client: agentv1.NewAgentServiceClient(conn)}
+	b := &bench{t: t, store: s, client: agentv1.NewAgentServiceClient(conn), addr: l.Addr().String(), dispatcher: d}
 	b.update(func(tx *store.Tx) {
 		tx.PutInstance(&model.Instance{ID: "i", Cluster: "c", Status: model.StatusActive})
 		tx.PutDefinition(&model.Definition{Ref: model.DefinitionRef{Family: "f", Revision: 1}, Shape: ecs.TaskDefinition{Family: "f"}})

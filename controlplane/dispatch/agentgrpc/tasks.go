@@ -25,7 +25,7 @@ type TaskOperations interface {
 // TaskProtection reads or changes the protection of a task. A refusal of the API
 // is an answer: the agent hands it on to the task.
 func (s *Server) TaskProtection(ctx context.Context, r *agentv1.TaskProtectionRequest) (*agentv1.TaskProtectionResponse, error) {
-	key, err := s.taskOf(r.GetContainerInstance(), r.GetTask())
+	key, err := s.taskOf(r)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (s *Server) TaskProtection(ctx context.Context, r *agentv1.TaskProtectionRe
 
 // TaskTags reads the tags of a task and of its container instance.
 func (s *Server) TaskTags(ctx context.Context, r *agentv1.TaskTagsRequest) (*agentv1.TaskTagsResponse, error) {
-	if _, err := s.taskOf(r.GetContainerInstance(), r.GetTask()); err != nil {
+	if _, err := s.taskOf(r); err != nil {
 		return nil, err
 	}
 	task, err := s.tags(ctx, r.GetTask())
@@ -84,21 +84,34 @@ func (s *Server) tags(ctx context.Context, arn string) ([]*agentv1.Tag, error) {
 	return tags, nil
 }
 
-// taskOf makes sure that the task is on the instance: an agent may speak for
-// its own tasks only.
-func (s *Server) taskOf(instance, task string) (dispatch.InstanceKey, error) {
+// taskRequest is what an agent asks about one of its tasks.
+type taskRequest interface {
+	GetContainerInstance() string
+	GetSessionToken() string
+	GetTask() string
+}
+
+// taskOf makes sure that the caller is the agent of the instance, and that the
+// task is on it: an agent may speak for its own tasks only.
+func (s *Server) taskOf(r taskRequest) (dispatch.InstanceKey, error) {
 	d := s.cfg.Dispatcher()
 	if d == nil {
 		return dispatch.InstanceKey{}, errNotLeader
 	}
-	cluster, id, err := s.cfg.Owner.InCluster("container-instance", instance)
+	cluster, id, err := s.cfg.Owner.InCluster("container-instance", r.GetContainerInstance())
 	if err != nil || cluster == "" {
-		return dispatch.InstanceKey{}, status.Errorf(codes.InvalidArgument, "%q is not the ARN of a container instance", instance)
+		return dispatch.InstanceKey{}, status.Errorf(codes.InvalidArgument, "%q is not the ARN of a container instance", r.GetContainerInstance())
 	}
 	key := dispatch.InstanceKey{Cluster: cluster, ID: model.InstanceID(id)}
-	home, taskID, err := s.cfg.Owner.InCluster("task", task)
-	if err != nil || home != cluster || !d.Runs(key, model.TaskID(taskID)) {
-		return dispatch.InstanceKey{}, status.Errorf(codes.NotFound, "task %q is not on container instance %s", task, instance)
+	home, task, err := s.cfg.Owner.InCluster("task", r.GetTask())
+	if err != nil || home != cluster {
+		task = "" // of no instance here; who asks is looked at first all the same
+	}
+	switch err := d.Speaks(key, r.GetSessionToken(), model.TaskID(task)); {
+	case errors.Is(err, dispatch.ErrNoSession):
+		return dispatch.InstanceKey{}, status.Error(codes.Aborted, err.Error())
+	case err != nil:
+		return dispatch.InstanceKey{}, status.Errorf(codes.NotFound, "task %q is not on container instance %s", r.GetTask(), r.GetContainerInstance())
 	}
 	return key, nil
 }

@@ -9,6 +9,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/store"
 	agentv1 "github.com/longshore/longshore/proto/agent/v1"
 	"github.com/longshore/longshore/proto/ecs"
 )
@@ -34,10 +36,10 @@ func (taskOperations) ListTagsForResource(_ context.Context, in *ecs.ListTagsFor
 func TestTaskProtection_AsksTheAPIForTasksOfTheInstance(t *testing.T) {
 	b := newBench(t, time.Minute)
 	b.putTask("t1", "i")
-	task := owner.TaskARN("c", "t1")
+	task, token := owner.TaskARN("c", "t1"), b.token("i")
 	ask := func(update *agentv1.ProtectionUpdate) *agentv1.TaskProtectionResponse {
 		t.Helper()
-		answer, err := b.client.TaskProtection(t.Context(), &agentv1.TaskProtectionRequest{ContainerInstance: owner.InstanceARN("c", "i"), Task: task, Update: update})
+		answer, err := b.client.TaskProtection(t.Context(), &agentv1.TaskProtectionRequest{ContainerInstance: owner.InstanceARN("c", "i"), Task: task, Update: update, SessionToken: token})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +67,7 @@ func TestTaskTags_AreThoseOfTheTaskAndItsInstance(t *testing.T) {
 	b := newBench(t, time.Minute)
 	b.putTask("t1", "i")
 	task, instance := owner.TaskARN("c", "t1"), owner.InstanceARN("c", "i")
-	tags, err := b.client.TaskTags(t.Context(), &agentv1.TaskTagsRequest{ContainerInstance: instance, Task: task})
+	tags, err := b.client.TaskTags(t.Context(), &agentv1.TaskTagsRequest{ContainerInstance: instance, Task: task, SessionToken: b.token("i")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,25 +76,36 @@ func TestTaskTags_AreThoseOfTheTaskAndItsInstance(t *testing.T) {
 	}
 }
 
-func TestTaskRequests_AreRefusedForTasksOfOthers(t *testing.T) {
+func TestTaskRequests_AreRefusedToWhoeverDoesNotHaveTheTask(t *testing.T) {
 	b := newBench(t, time.Minute)
 	b.putTask("t1", "i")
 	b.putTask("elsewhere", "j")
+	b.update(func(tx *store.Tx) {
+		tx.PutInstance(&model.Instance{ID: "j", Cluster: "c", Status: model.StatusActive})
+	})
+	stale, theirs := b.token("i"), b.token("j")
+	mine := b.token("i") // a newer session takes the place of the first
+	i, j := owner.InstanceARN("c", "i"), owner.InstanceARN("c", "j")
 	for name, c := range map[string]struct {
-		instance, task string
-		code           codes.Code
+		instance, token, task string
+		code                  codes.Code
 	}{
-		"of another instance": {owner.InstanceARN("c", "i"), owner.TaskARN("c", "elsewhere"), codes.NotFound},
-		"of another cluster":  {owner.InstanceARN("c", "i"), owner.TaskARN("d", "t1"), codes.NotFound},
-		"unknown":             {owner.InstanceARN("c", "i"), owner.TaskARN("c", "t2"), codes.NotFound},
-		"no task":             {owner.InstanceARN("c", "i"), "", codes.NotFound},
-		"no instance":         {"", owner.TaskARN("c", "t1"), codes.InvalidArgument},
+		"of another instance":          {i, mine, owner.TaskARN("c", "elsewhere"), codes.NotFound},
+		"of another cluster":           {i, mine, owner.TaskARN("d", "t1"), codes.NotFound},
+		"unknown":                      {i, mine, owner.TaskARN("c", "t2"), codes.NotFound},
+		"no task":                      {i, mine, "", codes.NotFound},
+		"no instance":                  {"", mine, owner.TaskARN("c", "t1"), codes.InvalidArgument},
+		"no token":                     {i, "", owner.TaskARN("c", "t1"), codes.Aborted},
+		"an earlier session":           {i, stale, owner.TaskARN("c", "t1"), codes.Aborted},
+		"another's token":              {i, theirs, owner.TaskARN("c", "t1"), codes.Aborted},
+		"another's name and own token": {j, mine, owner.TaskARN("c", "elsewhere"), codes.Aborted},
+		"an instance without session":  {owner.InstanceARN("c", "k"), mine, owner.TaskARN("c", "t1"), codes.Aborted},
 	} {
-		_, err := b.client.TaskProtection(t.Context(), &agentv1.TaskProtectionRequest{ContainerInstance: c.instance, Task: c.task, Update: &agentv1.ProtectionUpdate{Enabled: true}})
+		_, err := b.client.TaskProtection(t.Context(), &agentv1.TaskProtectionRequest{ContainerInstance: c.instance, SessionToken: c.token, Task: c.task, Update: &agentv1.ProtectionUpdate{Enabled: true}})
 		if status.Code(err) != c.code {
 			t.Errorf("protection, %s: %v, want %v", name, err, c.code)
 		}
-		_, err = b.client.TaskTags(t.Context(), &agentv1.TaskTagsRequest{ContainerInstance: c.instance, Task: c.task})
+		_, err = b.client.TaskTags(t.Context(), &agentv1.TaskTagsRequest{ContainerInstance: c.instance, SessionToken: c.token, Task: c.task})
 		if status.Code(err) != c.code {
 			t.Errorf("tags, %s: %v, want %v", name, err, c.code)
 		}

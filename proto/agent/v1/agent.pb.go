@@ -486,6 +486,7 @@ type TaskProtectionRequest struct {
 	ContainerInstance string                 `protobuf:"bytes,1,opt,name=container_instance,json=containerInstance,proto3" json:"container_instance,omitempty"` // ARN
 	Task              string                 `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`                                                    // ARN of a task on that instance; NotFound if it is not
 	Update            *ProtectionUpdate      `protobuf:"bytes,3,opt,name=update,proto3" json:"update,omitempty"`                                                // without: the protection is read
+	SessionToken      string                 `protobuf:"bytes,4,opt,name=session_token,json=sessionToken,proto3" json:"session_token,omitempty"`                // of Welcome; Aborted if it is not that of the instance's open session
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -539,6 +540,13 @@ func (x *TaskProtectionRequest) GetUpdate() *ProtectionUpdate {
 		return x.Update
 	}
 	return nil
+}
+
+func (x *TaskProtectionRequest) GetSessionToken() string {
+	if x != nil {
+		return x.SessionToken
+	}
+	return ""
 }
 
 type ProtectionUpdate struct {
@@ -657,6 +665,7 @@ type TaskTagsRequest struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	ContainerInstance string                 `protobuf:"bytes,1,opt,name=container_instance,json=containerInstance,proto3" json:"container_instance,omitempty"` // ARN
 	Task              string                 `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`                                                    // ARN of a task on that instance; NotFound if it is not
+	SessionToken      string                 `protobuf:"bytes,3,opt,name=session_token,json=sessionToken,proto3" json:"session_token,omitempty"`                // of Welcome; Aborted if it is not that of the instance's open session
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -701,6 +710,13 @@ func (x *TaskTagsRequest) GetContainerInstance() string {
 func (x *TaskTagsRequest) GetTask() string {
 	if x != nil {
 		return x.Task
+	}
+	return ""
+}
+
+func (x *TaskTagsRequest) GetSessionToken() string {
+	if x != nil {
+		return x.SessionToken
 	}
 	return ""
 }
@@ -2504,11 +2520,12 @@ const file_agent_proto_rawDesc = "" +
 	" RegisterContainerInstanceRequest\x12\x14\n" +
 	"\x05input\x18\x01 \x01(\fR\x05input\";\n" +
 	"!RegisterContainerInstanceResponse\x12\x16\n" +
-	"\x06output\x18\x01 \x01(\fR\x06output\"\x98\x01\n" +
+	"\x06output\x18\x01 \x01(\fR\x06output\"\xbd\x01\n" +
 	"\x15TaskProtectionRequest\x12-\n" +
 	"\x12container_instance\x18\x01 \x01(\tR\x11containerInstance\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\x12<\n" +
-	"\x06update\x18\x03 \x01(\v2$.longshore.agent.v1.ProtectionUpdateR\x06update\"v\n" +
+	"\x06update\x18\x03 \x01(\v2$.longshore.agent.v1.ProtectionUpdateR\x06update\x12#\n" +
+	"\rsession_token\x18\x04 \x01(\tR\fsessionToken\"v\n" +
 	"\x10ProtectionUpdate\x12\x18\n" +
 	"\aenabled\x18\x01 \x01(\bR\aenabled\x121\n" +
 	"\x12expires_in_minutes\x18\x02 \x01(\x05H\x00R\x10expiresInMinutes\x88\x01\x01B\x15\n" +
@@ -2517,10 +2534,11 @@ const file_agent_proto_rawDesc = "" +
 	"\x06output\x18\x01 \x01(\fR\x06output\x12\x1d\n" +
 	"\n" +
 	"error_code\x18\x02 \x01(\tR\terrorCode\x12#\n" +
-	"\rerror_message\x18\x03 \x01(\tR\ferrorMessage\"T\n" +
+	"\rerror_message\x18\x03 \x01(\tR\ferrorMessage\"y\n" +
 	"\x0fTaskTagsRequest\x12-\n" +
 	"\x12container_instance\x18\x01 \x01(\tR\x11containerInstance\x12\x12\n" +
-	"\x04task\x18\x02 \x01(\tR\x04task\"\x87\x01\n" +
+	"\x04task\x18\x02 \x01(\tR\x04task\x12#\n" +
+	"\rsession_token\x18\x03 \x01(\tR\fsessionToken\"\x87\x01\n" +
 	"\x10TaskTagsResponse\x12+\n" +
 	"\x04task\x18\x01 \x03(\v2\x17.longshore.agent.v1.TagR\x04task\x12F\n" +
 	"\x12container_instance\x18\x02 \x03(\v2\x17.longshore.agent.v1.TagR\x11containerInstance\"-\n" +
