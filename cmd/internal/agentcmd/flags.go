@@ -42,13 +42,14 @@ type Flags struct {
 
 	subnets      map[string]string
 	defaultRange string
-	// Not flags:
-	RegisterAnew bool // after a deregistration, see agent.Config
-	AnySubnet    bool // any subnet that is not there stands for subnet-default
 	fargate      bool
 	cgroups      string
 	efs          map[string]string
 	metadata     metadataFlags
+
+	// The program's to set:
+	RegisterAnew bool // after a deregistration, see agent.Config
+	AnySubnet    bool // any subnet that is not there stands for subnet-default
 }
 
 // Add registers the flags; pulls is the default of --image-pull.
