@@ -59,7 +59,7 @@ func (h *handler) registerTargets(ctx context.Context, f *form) (any, error) {
 
 func checkTarget(t *store.Tables, g *model.TargetGroup, id string) error {
 	if g.TargetType == model.TargetTypeInstance {
-		if _, ok := endpoints.InstanceNamed(t, id); !ok {
+		if _, ok := t.InstanceNamed(id); !ok {
 			return ecs.Errorf(codeInvalidTarget, "The following targets are not container instances that are registered: '%s'", clip(id))
 		}
 		return nil
