@@ -2,6 +2,7 @@ package elbv2
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/longshore/longshore/controlplane/model"
@@ -10,12 +11,46 @@ import (
 
 const attributeDelay = "deregistration_delay.timeout_seconds"
 
-// off are the attributes that are there and have no effect: each can be set to the
-// value that it has, which asks for nothing.
-var off = []attribute{
-	{"stickiness.enabled", "false"},
-	{"slow_start.duration_seconds", "0"},
-	{"load_balancing.cross_zone.enabled", "use_load_balancer_configuration"},
+// fixed are the attributes that are there and whose value is what proxies do anyway:
+// each can be set to the value that it has, which asks for nothing. Those of the web
+// are of groups that speak HTTP, the plain ones of those that speak TCP.
+var fixed = struct{ all, web, plain []attribute }{
+	all: []attribute{
+		{"stickiness.enabled", "false"},
+		{"load_balancing.cross_zone.enabled", "use_load_balancer_configuration"},
+		{"target_group_health.dns_failover.minimum_healthy_targets.count", "1"},
+		{"target_group_health.dns_failover.minimum_healthy_targets.percentage", "off"},
+		{"target_group_health.unhealthy_state_routing.minimum_healthy_targets.count", "1"},
+		{"target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage", "off"},
+	},
+	web: []attribute{
+		{"stickiness.type", "lb_cookie"},
+		{"stickiness.lb_cookie.duration_seconds", "86400"},
+		{"stickiness.app_cookie.cookie_name", ""},
+		{"stickiness.app_cookie.duration_seconds", "86400"},
+		{"slow_start.duration_seconds", "0"},
+		{"load_balancing.algorithm.type", "round_robin"},
+		{"load_balancing.algorithm.anomaly_mitigation", "off"},
+	},
+	plain: []attribute{
+		{"stickiness.type", "source_ip"},
+		{"deregistration_delay.connection_termination.enabled", "false"},
+		{"preserve_client_ip.enabled", "false"},
+		{"proxy_protocol_v2.enabled", "false"},
+		{"target_health_state.unhealthy.connection_termination.enabled", "false"},
+		{"target_health_state.unhealthy.draining_interval_seconds", "0"},
+	},
+}
+
+// elsewhere are the attributes of groups that Longshore does not have.
+var elsewhere = []string{"lambda.multi_value_headers.enabled", "target_failover.on_deregistration", "target_failover.on_unhealthy"}
+
+// fixedOf are the fixed attributes of a group.
+func fixedOf(g *model.TargetGroup) []attribute {
+	if g.Protocol == model.ProtocolTCP {
+		return slices.Concat(fixed.all, fixed.plain)
+	}
+	return slices.Concat(fixed.all, fixed.web)
 }
 
 type attribute struct{ Key, Value string }
@@ -26,7 +61,7 @@ type attributesResult struct {
 
 func attributesOf(g *model.TargetGroup) attributesResult {
 	out := attributesResult{[]attribute{{attributeDelay, strconv.Itoa(int(g.DeregistrationDelay))}}}
-	out.Attributes = append(out.Attributes, off...)
+	out.Attributes = append(out.Attributes, fixedOf(g)...)
 	return out
 }
 
@@ -40,6 +75,9 @@ func (h *handler) describeAttributes(_ context.Context, f *form) (any, error) {
 
 func (h *handler) modifyAttributes(ctx context.Context, f *form) (any, error) {
 	g, err := h.change(ctx, f.text("TargetGroupArn"), func(_ *store.Tx, g *model.TargetGroup) error {
+		if !f.given("Attributes") {
+			return invalid("At least one attribute must be specified")
+		}
 		f.members("Attributes", func(prefix string) {
 			f.fail(setAttribute(g, f.text(prefix+".Key"), f.text(prefix+".Value")))
 		})
@@ -60,10 +98,14 @@ func setAttribute(g *model.TargetGroup, key, value string) error {
 		g.DeregistrationDelay = int32(n)
 		return nil
 	}
-	for _, a := range off {
+	for _, a := range fixedOf(g) {
 		if a.Key == key && a.Value == value {
 			return nil
 		}
 	}
-	return unsupported("the value '" + clip(value) + "' of the target group attribute " + clip(key))
+	known := func(a attribute) bool { return a.Key == key }
+	if !slices.ContainsFunc(slices.Concat(fixed.all, fixed.web, fixed.plain), known) && !slices.Contains(elsewhere, key) {
+		return invalid("Target group attribute key '%s' is not recognized", clip(key))
+	}
+	return unsupported("the value '" + clip(value) + "' of the target group attribute " + key + " for this target group")
 }

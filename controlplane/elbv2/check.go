@@ -18,6 +18,7 @@ const (
 	grpcPath         = "/AWS.ALB/healthcheck"
 	grpcMatcher      = "12"
 	httpMatcher      = "200"
+	tcpMatcher       = "200-399" // of checks over HTTP in groups of the protocol TCP
 )
 
 const maxPath = 1024
@@ -51,7 +52,7 @@ func readCheck(f *form, g *model.TargetGroup) {
 		f.fail(invalid("Health check enabled must be true for target groups with target type '%s'", g.TargetType))
 	}
 	if port := f.text("HealthCheckPort"); port != "" {
-		if n, err := strconv.Atoi(port); port != model.TrafficPort && (err != nil || n < 1 || n > maxPort) {
+		if n, err := strconv.Atoi(port); port != model.TrafficPort && (err != nil || n < 1 || n > maxPort || strconv.Itoa(n) != port) {
 			f.fail(invalid("Health check port '%s' must be '%s' or a port from 1 to %d", clip(port), model.TrafficPort, maxPort))
 		}
 		h.Port = port
@@ -76,8 +77,11 @@ func readWeb(f *form, g *model.TargetGroup, h *model.HealthCheck) {
 		return
 	}
 	path, matcher, codes := "/", httpMatcher, "Matcher.HttpCode"
-	least, most, other := 200, 599, "Matcher.GrpcCode"
-	if g.ProtocolVersion == model.VersionGRPC {
+	least, most, other := 200, 499, "Matcher.GrpcCode"
+	switch {
+	case g.Protocol == model.ProtocolTCP: // what a Network Load Balancer takes
+		matcher, most = tcpMatcher, 599
+	case g.ProtocolVersion == model.VersionGRPC:
 		path, matcher, codes = grpcPath, grpcMatcher, "Matcher.GrpcCode"
 		least, most, other = 0, 99, "Matcher.HttpCode"
 	}
@@ -106,7 +110,12 @@ func readWeb(f *form, g *model.TargetGroup, h *model.HealthCheck) {
 
 var checkPath = regexp.MustCompile(`^/[!-~]*$`)
 
+var codeList = regexp.MustCompile(`^[0-9]{1,3}(-[0-9]{1,3})?(,[0-9]{1,3}(-[0-9]{1,3})?){0,99}$`)
+
 func validMatcher(matcher string, least, most int) bool {
+	if !codeList.MatchString(matcher) {
+		return false
+	}
 	for part := range strings.SplitSeq(matcher, ",") {
 		low, high, isRange := strings.Cut(part, "-")
 		if !isRange {

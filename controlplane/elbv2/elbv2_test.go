@@ -227,7 +227,9 @@ func TestTargets_OfCallersAreDrainedAndThoseOfServicesAreNotTheirs(t *testing.T)
 		t.Errorf("deregistered: %s", s)
 	}
 	_, err := f.DeregisterTargets(t.Context(), &elb.DeregisterTargetsInput{TargetGroupArn: arn, Targets: []types.TargetDescription{{Id: aws.String("10.0.0.2")}}})
-	wantCode(t, err, "InvalidTarget")
+	if err != nil {
+		t.Errorf("a target that is not registered: %v, want that to be well", err)
+	}
 	_, err = f.RegisterTargets(t.Context(), &elb.RegisterTargetsInput{TargetGroupArn: arn, Targets: []types.TargetDescription{{Id: aws.String("host")}}})
 	wantCode(t, err, "ValidationError")
 }

@@ -46,6 +46,13 @@ func (f *form) members(name string, read func(prefix string)) {
 	}
 }
 
+// given tells whether a list has any member.
+func (f *form) given(name string) bool {
+	found := false
+	f.members(name, func(string) { found = true })
+	return found
+}
+
 // texts reads a list of texts.
 func (f *form) texts(name string) []string {
 	var out []string
@@ -53,10 +60,9 @@ func (f *form) texts(name string) []string {
 	return out
 }
 
-// hasBelow tells whether a structure has any member. The structures here are small,
-// and have one of these.
+// hasBelow tells whether a structure has any member: those here have one of these.
 func (f *form) hasBelow(prefix string) bool {
-	for _, member := range []string{"Key", "Id"} {
+	for _, member := range []string{"Key", "Value", "Id", "Port"} {
 		if f.has(prefix + member) {
 			return true
 		}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/store"
@@ -16,6 +17,7 @@ const (
 	standardDelay = 300 // seconds of deregistration delay (target group attributes, ELB guide)
 	maxPort       = 65535
 	maxPage       = 400
+	maxVPC        = 255
 )
 
 var groupName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?$`)
@@ -68,6 +70,8 @@ func newGroup(f *form) (*model.TargetGroup, error) {
 		return nil, ecs.Errorf("UnsupportedProtocol", "Longshore does not support target groups of the protocol %s.", clip(g.Protocol))
 	case !f.has("Port"):
 		return nil, invalid("A port must be specified")
+	case len(g.VPC) > maxVPC:
+		return nil, invalid("The VPC ID '%s' is not valid", clip(g.VPC))
 	case f.has("IpAddressType") && f.text("IpAddressType") != "ipv4":
 		return nil, unsupported("the IP address type " + clip(f.text("IpAddressType")))
 	case f.has("TargetControlPort"):
@@ -247,8 +251,10 @@ func readTags(f *form) []ecs.Tag {
 		value := f.text(prefix + ".Value")
 		t := ecs.Tag{Key: f.text(prefix + ".Key"), Value: &value}
 		switch {
-		case t.Key == "" || len(t.Key) > 128 || len(value) > 256:
+		case utf8.RuneCountInString(t.Key) > 128 || utf8.RuneCountInString(value) > 256 || t.Key == "":
 			f.fail(invalid("A tag needs a key of 1 to 128 characters and a value of at most 256"))
+		case !tagText.MatchString(t.Key) || !tagText.MatchString(value):
+			f.fail(invalid("The tag '%s' can only have letters, digits, spaces and _.:/=+-@", clip(t.Key)))
 		case strings.HasPrefix(strings.ToLower(t.Key), "aws:"):
 			f.fail(invalid("Tag keys can not begin with aws:"))
 		case slices.ContainsFunc(out, func(o ecs.Tag) bool { return o.Key == t.Key }):
@@ -263,3 +269,6 @@ func readTags(f *form) []ecs.Tag {
 }
 
 const maxTags = 50
+
+// tagText is what the keys and values of tags are made of (Tag, ELBv2 API).
+var tagText = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)

@@ -26,6 +26,14 @@ type target struct {
 func readTargets(f *form) []target {
 	var out []target
 	f.members("Targets", func(prefix string) {
+		switch zone := f.text(prefix + ".AvailabilityZone"); {
+		case f.text(prefix+".Id") == "":
+			f.fail(invalid("A target must have an ID"))
+		case zone != "" && zone != "all":
+			f.fail(unsupported("the Availability Zone " + clip(zone) + " of a target: give none, or all"))
+		case f.has(prefix + ".QuicServerId"):
+			f.fail(unsupported("the QuicServerId of a target"))
+		}
 		out = append(out, target{f.text(prefix + ".Id"), f.number(prefix+".Port", 0, 1, maxPort)})
 	})
 	return out
@@ -57,15 +65,17 @@ func (h *handler) registerTargets(ctx context.Context, f *form) (any, error) {
 	return struct{}{}, err
 }
 
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
 func checkTarget(t *store.Tables, g *model.TargetGroup, id string) error {
 	if g.TargetType == model.TargetTypeInstance {
-		if _, ok := endpoints.InstanceNamed(t, id); !ok {
+		if _, ok := t.InstanceNamed(id); !ok {
 			return ecs.Errorf(codeInvalidTarget, "The following targets are not container instances that are registered: '%s'", clip(id))
 		}
 		return nil
 	}
-	if a, err := netip.ParseAddr(id); err != nil || !a.Is4() {
-		return invalid("The IP address '%s' is not a valid IPv4 address", clip(id))
+	if a, err := netip.ParseAddr(id); err != nil || !a.Is4() || a.IsUnspecified() || a.IsMulticast() || a == broadcast {
+		return invalid("The IP address '%s' is not a valid IPv4 address of a target", clip(id))
 	}
 	return nil
 }
@@ -85,13 +95,18 @@ func (h *handler) deregisterTargets(ctx context.Context, f *form) (any, error) {
 	targets := readTargets(f)
 	until := h.Clock()
 	_, err := h.change(ctx, f.text("TargetGroupArn"), func(tx *store.Tx, g *model.TargetGroup) error {
+		if len(targets) == 0 {
+			f.fail(invalid("At least one target must be specified"))
+		}
 		if err := f.check(); err != nil {
 			return err
 		}
 		g.Manual = slices.Clone(g.Manual)
 		for _, t := range targets {
 			if !drainManual(g, t, until.Add(time.Duration(g.DeregistrationDelay)*time.Second)) {
-				return h.notManual(tx.Tables, g, t)
+				if err := notOfTask(tx.Tables, g, t); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -116,13 +131,15 @@ func drainManual(g *model.TargetGroup, t target, until time.Time) bool {
 	return found
 }
 
-func (h *handler) notManual(t *store.Tables, g *model.TargetGroup, x target) error {
+// notOfTask refuses the task of a service, which only its service deregisters. A
+// target that is not registered is deregistered already (DeregisterTargets, ELBv2 API).
+func notOfTask(t *store.Tables, g *model.TargetGroup, x target) error {
 	for _, m := range endpoints.Members(t, g.ARN) {
 		if m.TargetID == x.id && (x.port == 0 || x.port == int32(m.Port)) {
 			return ecs.Errorf(codeInvalidTarget, "The target '%s' is the task %s of the service %s, which registers and deregisters its own tasks", clip(x.id), m.TaskID, m.Service)
 		}
 	}
-	return ecs.Errorf(codeInvalidTarget, "The following targets are not registered: '%s'", clip(x.id))
+	return nil
 }
 
 type healthResult struct {

@@ -135,7 +135,7 @@ func stateOf(task *model.Task, target model.Target) (state State, reason, descri
 func ofManual(t *store.Tables, g *model.TargetGroup, manual model.ManualTarget) (Member, bool) {
 	m := Member{TargetID: manual.ID, Address: manual.ID, Port: uint16(manual.Port)}
 	if g.TargetType == model.TargetTypeInstance {
-		i, ok := InstanceNamed(t, manual.ID)
+		i, ok := t.InstanceNamed(manual.ID)
 		if !ok {
 			return Member{}, false
 		}
@@ -146,17 +146,6 @@ func ofManual(t *store.Tables, g *model.TargetGroup, manual model.ManualTarget) 
 		m.State, m.Reason, m.Description = Draining, "Target.DeregistrationInProgress", "Target deregistration is in progress"
 	}
 	return m, m.Address != ""
-}
-
-// InstanceNamed finds a registered container instance by its host's own id or by its
-// id. Its cost is in the number of instances; manual targets are few.
-func InstanceNamed(t *store.Tables, name string) (*model.Instance, bool) {
-	for i := range t.AllLiveInstances() {
-		if string(i.ID) == name || i.EC2InstanceID == name {
-			return i, true
-		}
-	}
-	return nil, false
 }
 
 func instanceName(i *model.Instance) string {

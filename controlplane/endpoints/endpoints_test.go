@@ -150,3 +150,33 @@ func TestSubscription_TellsOfEachGroupThatChangedAndOfNoOther(t *testing.T) {
 	}
 	f.want("a", "t1 10.0.0.10:49153 healthy")
 }
+
+func TestSubscription_TellsOfAHostThatACallerRegistered(t *testing.T) {
+	f := newFixture(t)
+	host := func(address string) {
+		f.update(func(tx *store.Tx) {
+			tx.PutInstance(&model.Instance{ID: "i2", EC2InstanceID: "host-2", Cluster: "d", Status: model.StatusActive,
+				Attributes: []ecs.Attribute{{Name: model.AddressAttribute, Value: &address}}})
+		})
+	}
+	host("10.0.0.20")
+	for group, id := range map[string]string{"byhost": "host-2", "byid": "i2", "other": "i1"} {
+		f.update(func(tx *store.Tx) {
+			tx.PutTargetGroup(&model.TargetGroup{Name: group, ARN: arn(group), TargetType: model.TargetTypeInstance, Manual: []model.ManualTarget{{ID: id, Port: 81}}})
+		})
+	}
+	s := f.index.Subscribe()
+	defer s.Close()
+	if _, err := s.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	host("10.0.0.21")
+	got, err := s.Next(t.Context())
+	slices.Sort(got)
+	if err != nil || !slices.Equal(got, []model.TargetGroupARN{arn("byhost"), arn("byid")}) {
+		t.Errorf("another address of the host: %v, %v", got, err)
+	}
+	f.want("byhost", " 10.0.0.21:81 unavailable")
+	f.want("byid", " 10.0.0.21:81 unavailable")
+	f.want("other", " 10.0.0.9:81 unavailable")
+}

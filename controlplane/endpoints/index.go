@@ -166,9 +166,11 @@ func noteInstance(dirty map[model.TargetGroupARN]struct{}, view *store.Tables, o
 			dirty[target.Group] = struct{}{}
 		}
 	}
-	for g := range view.TargetGroups("") {
-		if len(g.Manual) > 0 {
-			dirty[g.ARN] = struct{}{}
+	for g := range view.TargetGroupsOfHosts() {
+		for _, m := range g.Manual {
+			if m.ID == string(i.ID) || m.ID == i.EC2InstanceID {
+				dirty[g.ARN] = struct{}{}
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"iter"
 
 	"github.com/longshore/longshore/controlplane/model"
@@ -20,6 +21,8 @@ const (
 	instancesByID = iota
 	instancesLive
 	instancesSilent
+	instancesByBareID
+	instancesByHost
 )
 
 var instanceIndexes = []index[model.Instance]{
@@ -33,6 +36,18 @@ var instanceIndexes = []index[model.Instance]{
 			return instanceLess(a, b)
 		},
 		holds: func(i *model.Instance) bool { return InstanceLive(i) && !i.SilentSince.IsZero() },
+	},
+	instancesByBareID: {
+		less: func(a, b *model.Instance) bool {
+			return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Cluster, b.Cluster)) < 0
+		},
+		holds: InstanceLive,
+	},
+	instancesByHost: {
+		less: func(a, b *model.Instance) bool {
+			return cmp.Or(cmp.Compare(a.EC2InstanceID, b.EC2InstanceID), cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.ID, b.ID)) < 0
+		},
+		holds: func(i *model.Instance) bool { return InstanceLive(i) && i.EC2InstanceID != "" },
 	},
 }
 
@@ -49,6 +64,20 @@ func (t *Tables) LiveInstances(c model.ClusterName, from model.InstanceID) iter.
 // AllLiveInstances walks the registered instances of all clusters.
 func (t *Tables) AllLiveInstances() iter.Seq[*model.Instance] {
 	return t.instances.scan(instancesLive, &model.Instance{}, func(*model.Instance) bool { return true })
+}
+
+// InstanceNamed finds a registered instance of any cluster by its id, or else by its
+// host's own id; the first of several.
+func (t *Tables) InstanceNamed(name string) (*model.Instance, bool) {
+	byID := func(i *model.Instance) bool { return string(i.ID) == name }
+	for i := range t.instances.scan(instancesByBareID, &model.Instance{ID: model.InstanceID(name)}, byID) {
+		return i, true
+	}
+	byHost := func(i *model.Instance) bool { return i.EC2InstanceID == name }
+	for i := range t.instances.scan(instancesByHost, &model.Instance{EC2InstanceID: name}, byHost) {
+		return i, true
+	}
+	return nil, false
 }
 
 // SilentInstances walks the registered instances whose agent is not heard, the

@@ -10,6 +10,7 @@ import (
 const (
 	groupsByName = iota
 	groupsByDue
+	groupsOfHosts
 )
 
 var targetGroupIndexes = []index[model.TargetGroup]{
@@ -19,6 +20,10 @@ var targetGroupIndexes = []index[model.TargetGroup]{
 			return cmp.Or(a.ManualDue.Compare(b.ManualDue), cmp.Compare(a.Name, b.Name)) < 0
 		},
 		holds: func(g *model.TargetGroup) bool { return !g.ManualDue.IsZero() },
+	},
+	groupsOfHosts: {
+		less:  func(a, b *model.TargetGroup) bool { return a.Name < b.Name },
+		holds: func(g *model.TargetGroup) bool { return g.TargetType == model.TargetTypeInstance && len(g.Manual) > 0 },
 	},
 }
 
@@ -96,6 +101,12 @@ func (t *Tables) TargetGroups(from string) iter.Seq[*model.TargetGroup] {
 // drained, the first to be through first.
 func (t *Tables) TargetGroupsByDue() iter.Seq[*model.TargetGroup] {
 	return t.targetGroups.scan(groupsByDue, &model.TargetGroup{}, func(*model.TargetGroup) bool { return true })
+}
+
+// TargetGroupsOfHosts walks the target groups in which callers registered container
+// instances, by name.
+func (t *Tables) TargetGroupsOfHosts() iter.Seq[*model.TargetGroup] {
+	return t.targetGroups.scan(groupsOfHosts, &model.TargetGroup{}, func(*model.TargetGroup) bool { return true })
 }
 
 // TasksInGroup walks the tasks that are in a target group, by cluster and id.

@@ -3,120 +3,240 @@ package bench
 import (
 	"context"
 	"fmt"
-	"net/netip"
+	"runtime"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-
+	"github.com/longshore/longshore/controlplane/endpoints"
+	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/proxies"
 	"github.com/longshore/longshore/controlplane/proxies/catalog"
+	"github.com/longshore/longshore/controlplane/proxies/membership"
+	"github.com/longshore/longshore/controlplane/store"
+	"github.com/longshore/longshore/controlplane/store/storetest"
+	"github.com/longshore/longshore/proto/ecs"
 )
 
-// targetFleet is groups with ten members each.
-func targetFleet(groups int) []*catalog.Group {
-	out := make([]*catalog.Group, groups)
-	for i := range out {
-		out[i] = targetGroup(i, 0)
+const targetsInGroup = 10
+
+// BenchmarkEndpoints measures how long a change of one target's health takes from
+// its commit to proxies that follow all groups over xDS, until the last of them has
+// decoded it. How many groups there are shows what the size of the table costs.
+// cpu-µs counts the proxies' side as well, which is in the same process.
+func BenchmarkEndpoints(b *testing.B) {
+	for _, variant := range []struct {
+		name string
+		open func(b *testing.B, address string, groups []string) follower
+	}{{"delta", followDelta}, {"sotw", followWorld}} {
+		for _, groups := range []int{10, 1000} {
+			for _, proxies := range []int{1, 20} {
+				b.Run(fmt.Sprintf("%s/groups=%d/proxies=%d", variant.name, groups, proxies), func(b *testing.B) {
+					f := newTraffic(b, groups)
+					var followers []follower
+					for range proxies {
+						followers = append(followers, variant.open(b, f.address, f.names))
+					}
+					benchmarkEndpoints(b, f, followers)
+				})
+			}
+		}
 	}
-	return out
 }
 
-// targetGroup is a group some of whose members depend on a round.
-func targetGroup(i, round int) *catalog.Group {
-	g := &catalog.Group{Name: fmt.Sprintf("group-%d", i), Protocol: "HTTP", ProtocolVersion: "HTTP1"}
-	for m := range 10 {
-		state := catalog.Healthy
-		if m == round%10 {
-			state = catalog.Draining
+func benchmarkEndpoints(b *testing.B, f *traffic, followers []follower) {
+	type arrival struct {
+		at  time.Time
+		err error
+	}
+	arrived := make(chan arrival, len(followers))
+	asked := make([]chan string, len(followers))
+	for i, next := range followers {
+		asked[i] = make(chan string, 1)
+		go func() { // ends with the questions; each has one arrival
+			for name := range asked[i] {
+				err := next(name)
+				arrived <- arrival{time.Now(), err}
+			}
+		}()
+		defer close(asked[i])
+	}
+	var took []time.Duration
+	round := 0
+	cpu := ownCPUSeconds(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		name := f.change(b, round)
+		round++
+		var last time.Time
+		for i := range followers {
+			asked[i] <- name
 		}
-		g.Members = append(g.Members, catalog.Member{
-			Address: netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), byte(m + 1)}), Port: 8080, State: state,
+		for range followers {
+			a := <-arrived
+			if a.err != nil {
+				b.Fatal(a.err)
+			}
+			if a.at.After(last) {
+				last = a.at
+			}
+		}
+		took = append(took, last.Sub(*f.committed.Load()))
+	}
+	b.ReportMetric((ownCPUSeconds(b)-cpu)*1e6/float64(round), "cpu-µs/op")
+	slices.Sort(took)
+	for _, percent := range []int{50, 99} {
+		b.ReportMetric(float64(took[(len(took)-1)*percent/100].Microseconds())/1000, fmt.Sprintf("p%d-ms", percent))
+	}
+}
+
+// BenchmarkEndpointsMemory measures what a group with its targets takes in the
+// memory of a control plane, with one proxy that follows all: the
+// records of the store, embedded etcd included; and the catalog, the resources of xDS
+// and the connection on both sides.
+func BenchmarkEndpointsMemory(b *testing.B) {
+	for b.Loop() {
+		const groups = 1000
+		f := &traffic{}
+		var index *endpoints.Index
+		before := heap()
+		f.store, f.tasks = storeOfTargets(b, groups, func(s *store.Store) { index = endpoints.NewIndex(s) })
+		f.tasks = nil
+		stored := heap()
+		f.serve(b, index, groups)
+		followDelta(b, f.address, f.names) // waits until they are served
+		served := heap()
+		runtime.KeepAlive(f)
+		b.ReportMetric(float64(stored-before)/groups, "stored-B/group")
+		b.ReportMetric(float64(served-stored)/groups, "served-B/group")
+	}
+}
+
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what the first one finalized
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// traffic is a store full of targets with everything that stands between it and the
+// proxies.
+type traffic struct {
+	store     *store.Store
+	tasks     []*model.Task // the newest version of each
+	names     []string      // of the groups
+	address   string        // where they are served
+	committed atomic.Pointer[time.Time]
+}
+
+var benchOwner = model.Owner{Account: "000000000000", Region: "us-east-1"}
+
+func groupNamed(i int) (string, model.TargetGroupARN) {
+	name := fmt.Sprintf("group-%d", i)
+	return name, benchOwner.TargetGroupARN(name, fmt.Sprintf("%016x", i))
+}
+
+// storeOfTargets is a store with tasks in groups, all RUNNING and healthy.
+func storeOfTargets(b *testing.B, groups int, observe func(*store.Store)) (*store.Store, []*model.Task) {
+	b.Helper()
+	s := storetest.New(b, observe)
+	address := "10.0.0.9"
+	update(b, s, func(tx *store.Tx) {
+		tx.PutInstance(&model.Instance{ID: "i1", Cluster: "c", Status: model.StatusActive, Attributes: []ecs.Attribute{{Name: model.AddressAttribute, Value: &address}}})
+	})
+	var tasks []*model.Task
+	for i := range groups {
+		update(b, s, func(tx *store.Tx) {
+			name, arn := groupNamed(i)
+			tx.PutTargetGroup(&model.TargetGroup{Name: name, ARN: arn, TargetType: model.TargetTypeInstance, Protocol: model.ProtocolHTTP, ProtocolVersion: model.VersionHTTP1})
+			for j := range targetsInGroup {
+				container, port := int32(80), int32(10000+i*targetsInGroup+j)
+				t := &model.Task{
+					ID: model.TaskID(fmt.Sprintf("%032x", i*targetsInGroup+j)), Cluster: "c", Instance: "i1",
+					DesiredStatus: model.TaskRunning, LastStatus: model.TaskRunning, RegisteredAt: time.Unix(1000, 0),
+					Targets: []model.Target{{Group: arn, Container: "main", ContainerPort: container, Health: model.TargetHealthy}},
+					Containers: []model.Container{{Name: "main", NetworkBindings: []ecs.NetworkBinding{
+						{ContainerPort: &container, HostPort: &port, Protocol: "tcp"}}}},
+				}
+				tx.PutTask(t)
+				tasks = append(tasks, t)
+			}
 		})
 	}
-	return g
+	return s, tasks
 }
 
-// BenchmarkEndpoints measures how long a change of one member takes to a proxy that
-// subscribes to every group over delta ADS, from the catalog through gRPC to the
-// decoded answer; the number of groups shows what the size of the table costs.
-func BenchmarkEndpoints(b *testing.B) {
-	for _, groups := range []int{10, 100, 1000} {
-		b.Run(fmt.Sprintf("groups=%d", groups), func(b *testing.B) { benchmarkEndpoints(b, groups) })
+func update(b *testing.B, s *store.Store, change func(*store.Tx)) {
+	b.Helper()
+	if err := s.Update(b.Context(), func(tx *store.Tx) error { change(tx); return nil }); err != nil {
+		b.Fatal(err)
 	}
 }
 
-func benchmarkEndpoints(b *testing.B, groups int) {
-	all := catalog.New()
-	all.Apply(catalog.Change{Full: true, Groups: targetFleet(groups)})
+// newTraffic serves the targets of a store of its own.
+func newTraffic(b *testing.B, groups int) *traffic {
+	b.Helper()
+	f := &traffic{}
+	var index *endpoints.Index
+	f.store, f.tasks = storeOfTargets(b, groups, func(s *store.Store) {
+		index = endpoints.NewIndex(s)
+		s.Observe(func(*store.Tables, []store.Change) {
+			now := time.Now()
+			f.committed.Store(&now)
+		})
+	})
+	f.serve(b, index, groups)
+	return f
+}
+
+// serve runs what a control plane runs, until the benchmark ends.
+func (f *traffic) serve(b *testing.B, index *endpoints.Index, groups int) {
+	b.Helper()
+	for i := range groups {
+		name, _ := groupNamed(i)
+		f.names = append(f.names, name)
+	}
 	listeners, err := proxies.Listen("127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
+	f.address = listeners.Stream.Addr().String()
+	all := catalog.New()
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
+	ended := make(chan error, 2)
+	go func() { ended <- membership.Publish(ctx, index, all) }()
 	go func() {
 		ended <- proxies.Run(ctx, proxies.Config{Catalog: all, Listeners: listeners, Zone: "longshore.internal", Version: "bench"})
 	}()
-	defer func() {
+	b.Cleanup(func() {
 		cancel()
 		<-ended
-	}()
-	stream := subscribeAll(b, listeners.Stream.Addr().String(), groups)
-	var slowest time.Duration
-	round := 0
-	for b.Loop() {
-		round++
-		start := time.Now()
-		changed := targetGroup(round%groups, round)
-		all.Apply(catalog.Change{Groups: []*catalog.Group{changed}})
-		answer := receive(b, stream)
-		if len(answer.Resources) != 1 || answer.Resources[0].Name != changed.Name {
-			b.Fatalf("%d resources, want %s alone", len(answer.Resources), changed.Name)
-		}
-		slowest = max(slowest, time.Since(start))
+		<-ended
+	})
+	select {
+	case <-all.Loaded():
+	case err := <-ended:
+		ended <- err
+		b.Fatal(err)
 	}
-	b.ReportMetric(float64(slowest.Microseconds())/1000, "slowest-ms")
 }
 
-type deltaStream = grpc.BidiStreamingClient[discovery.DeltaDiscoveryRequest, discovery.DeltaDiscoveryResponse]
-
-// subscribeAll opens a stream that has heard of all groups.
-func subscribeAll(b *testing.B, address string, groups int) deltaStream {
-	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		b.Fatal(err)
+// change turns the health of one target over and returns the name of its group. The
+// groups take turns.
+func (f *traffic) change(b *testing.B, round int) string {
+	b.Helper()
+	groups := len(f.names)
+	at := round % groups * targetsInGroup
+	next := *f.tasks[at]
+	next.Targets = slices.Clone(next.Targets)
+	if next.Targets[0].Health == model.TargetHealthy {
+		next.Targets[0].Health = model.TargetUnhealthy
+	} else {
+		next.Targets[0].Health = model.TargetHealthy
 	}
-	b.Cleanup(func() { connection.Close() })
-	stream, err := discovery.NewAggregatedDiscoveryServiceClient(connection).DeltaAggregatedResources(b.Context())
-	if err != nil {
-		b.Fatal(err)
-	}
-	request := &discovery.DeltaDiscoveryRequest{Node: &corev3.Node{Id: "bench"}, TypeUrl: resource.EndpointType}
-	for i := range groups {
-		request.ResourceNamesSubscribe = append(request.ResourceNamesSubscribe, fmt.Sprintf("group-%d", i))
-	}
-	if err := stream.Send(request); err != nil {
-		b.Fatal(err)
-	}
-	if answer := receive(b, stream); len(answer.Resources) != groups {
-		b.Fatalf("%d groups at first, want %d", len(answer.Resources), groups)
-	}
-	return stream
-}
-
-// receive takes an answer and acknowledges it.
-func receive(b *testing.B, stream deltaStream) *discovery.DeltaDiscoveryResponse {
-	answer, err := stream.Recv()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := stream.Send(&discovery.DeltaDiscoveryRequest{TypeUrl: answer.TypeUrl, ResponseNonce: answer.Nonce}); err != nil {
-		b.Fatal(err)
-	}
-	return answer
+	f.tasks[at] = &next
+	update(b, f.store, func(tx *store.Tx) { tx.PutTask(&next) })
+	return f.names[round%groups]
 }

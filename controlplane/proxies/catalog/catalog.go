@@ -22,11 +22,15 @@ type Catalog struct {
 
 	mu          sync.RWMutex
 	groups      map[string]*Group
-	folded      map[string][]string // lower case → names, for DNS, which knows no case
-	revision    uint64              // counts the changes
-	changed     chan struct{}       // closed at the next change
+	folded      map[string][]string             // lower case → names, for DNS, which knows no case
+	services    map[service]map[string]struct{} // the names of the groups that tasks of a service are in
+	revision    uint64                          // counts the changes
+	changed     chan struct{}                   // closed at the next change
 	subscribers map[*Subscription]struct{}
 }
+
+// service names a service of a cluster.
+type service struct{ cluster, name string }
 
 // New returns a catalog that nobody has filled yet.
 func New() *Catalog {
@@ -34,6 +38,7 @@ func New() *Catalog {
 		loaded:      make(chan struct{}),
 		groups:      make(map[string]*Group),
 		folded:      make(map[string][]string),
+		services:    make(map[service]map[string]struct{}),
 		changed:     make(chan struct{}),
 		subscribers: make(map[*Subscription]struct{}),
 	}
@@ -63,9 +68,10 @@ func (c *Catalog) Apply(change Change) {
 	}
 	var touched []string
 	for _, name := range gone {
-		if _, ok := c.groups[name]; ok {
+		if old, ok := c.groups[name]; ok {
 			delete(c.groups, name)
 			c.unfold(name)
+			c.unserve(old)
 			touched = append(touched, name)
 		}
 	}
@@ -75,10 +81,13 @@ func (c *Catalog) Apply(change Change) {
 		if ok && old.equal(g) {
 			continue
 		}
-		if !ok {
+		if ok {
+			c.unserve(old)
+		} else {
 			c.fold(g.Name)
 		}
 		c.groups[g.Name] = g
+		c.serve(g)
 		touched = append(touched, g.Name)
 	}
 	first := !c.IsLoaded()
@@ -122,6 +131,29 @@ func (c *Catalog) unfold(name string) {
 	c.folded[lower] = names
 }
 
+func (c *Catalog) serve(g *Group) {
+	for _, m := range g.Members {
+		if m.Service == "" {
+			continue
+		}
+		key := service{m.Cluster, m.Service}
+		if c.services[key] == nil {
+			c.services[key] = make(map[string]struct{})
+		}
+		c.services[key][g.Name] = struct{}{}
+	}
+}
+
+func (c *Catalog) unserve(g *Group) {
+	for _, m := range g.Members {
+		key := service{m.Cluster, m.Service}
+		names := c.services[key]
+		if delete(names, g.Name); len(names) == 0 {
+			delete(c.services, key)
+		}
+	}
+}
+
 func (c *Catalog) announce(names []string) {
 	c.revision++
 	close(c.changed)
@@ -137,6 +169,19 @@ func (c *Catalog) Group(name string) (*Group, bool) {
 	defer c.mu.RUnlock()
 	g, ok := c.groups[name]
 	return g, ok
+}
+
+// GroupsOf returns the groups that tasks of a service are in, in the order of their
+// names.
+func (c *Catalog) GroupsOf(cluster, name string) []*Group {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var out []*Group
+	for group := range c.services[service{cluster, name}] {
+		out = append(out, c.groups[group])
+	}
+	slices.SortFunc(out, func(a, b *Group) int { return cmp.Compare(a.Name, b.Name) })
+	return out
 }
 
 // Fold returns a group by its name in any case; the exact name goes first.

@@ -118,7 +118,9 @@ func TestSubscription_MirrorsTheCatalog(t *testing.T) {
 			for _, name := range rapid.SliceOfNDistinct(rapid.IntRange(0, 9), 0, 5, rapid.ID).Draw(t, "names") {
 				var members []Member
 				for _, port := range rapid.SliceOfN(rapid.Uint16Range(1, 4), 0, 3).Draw(t, "ports") {
-					members = append(members, member(port, rapid.SampledFrom([]State{Healthy, Draining}).Draw(t, "state")))
+					m := member(port, rapid.SampledFrom([]State{Healthy, Draining}).Draw(t, "state"))
+					m.Cluster, m.Service = "c", rapid.SampledFrom([]string{"", "s", "other"}).Draw(t, "service")
+					members = append(members, m)
 				}
 				out = append(out, group(fmt.Sprint(name), members...))
 			}
@@ -141,6 +143,12 @@ func TestSubscription_MirrorsTheCatalog(t *testing.T) {
 		got, _ := mirror.All()
 		if !slices.EqualFunc(got, want, (*Group).equal) {
 			t.Fatalf("the mirror has %v, the catalog %v", got, want)
+		}
+		want = slices.DeleteFunc(want, func(g *Group) bool {
+			return !slices.ContainsFunc(g.Members, func(m Member) bool { return m.Service == "s" })
+		})
+		if got := mirror.GroupsOf("c", "s"); !slices.EqualFunc(got, want, (*Group).equal) {
+			t.Fatalf("the service is in %v, want %v", got, want)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,18 +29,16 @@ type Config struct {
 	Logger  *slog.Logger
 }
 
-type server struct {
-	Config
-	mu      sync.Mutex
-	traefik page // the newest page for Traefik, which is large and the same for all
-}
+type server struct{ Config }
 
 // page is a rendered answer.
 type page struct {
-	body     []byte
-	tag      string
-	revision uint64 // of the catalog
+	body []byte
+	tag  string
 }
+
+// look renders a list as it is now.
+type look func() (page, error)
 
 // New returns the handler of /traefik and /prometheus.
 func New(cfg Config) http.Handler {
@@ -47,38 +46,81 @@ func New(cfg Config) http.Handler {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	cfg.Zone = strings.Trim(cfg.Zone, ".")
-	s := &server{Config: cfg}
+	s := &server{cfg}
+	traefik := s.whole(func(groups []*catalog.Group) any { return traefikOf(groups, cfg.Zone) })
+	prometheus := s.whole(func(groups []*catalog.Group) any { return scrape(groups, nil) })
 	mux := http.NewServeMux()
-	mux.Handle("GET /traefik", s.list(func(*http.Request) (page, error) { return s.traefikPage() }))
-	mux.Handle("GET /prometheus", s.list(func(*http.Request) (page, error) {
-		return s.scrape(func(*catalog.Group, catalog.Member) bool { return true })
+	mux.Handle("GET /traefik", s.list(func(*http.Request) look { return traefik }))
+	mux.Handle("GET /prometheus", s.list(func(*http.Request) look { return prometheus }))
+	mux.Handle("GET /prometheus/groups/{group}", s.list(func(r *http.Request) look {
+		name := r.PathValue("group")
+		return part(nil, func() []*catalog.Group {
+			if g, ok := s.Catalog.Group(name); ok {
+				return []*catalog.Group{g}
+			}
+			return nil // Prometheus would go on with the old targets if this were an error
+		})
 	}))
-	mux.Handle("GET /prometheus/groups/{group}", s.list(func(r *http.Request) (page, error) {
-		g, ok := s.Catalog.Group(r.PathValue("group"))
-		if !ok {
-			// Prometheus would go on with the old targets if this were an error.
-			return render([]scrapeTarget{}, 0)
-		}
-		return render(scrapeTargets(g, nil), 0)
-	}))
-	mux.Handle("GET /prometheus/services/{cluster}/{service}", s.list(func(r *http.Request) (page, error) {
+	mux.Handle("GET /prometheus/services/{cluster}/{service}", s.list(func(r *http.Request) look {
 		cluster, service := r.PathValue("cluster"), r.PathValue("service")
-		return s.scrape(func(_ *catalog.Group, m catalog.Member) bool { return m.Cluster == cluster && m.Service == service })
+		return part(
+			func(m catalog.Member) bool { return m.Cluster == cluster && m.Service == service },
+			func() []*catalog.Group { return s.Catalog.GroupsOf(cluster, service) },
+		)
 	}))
 	return mux
 }
 
-func render(value any, revision uint64) (page, error) {
+// whole renders all groups, once for each revision of the catalog: the page is large,
+// and the same for all who ask.
+func (s *server) whole(of func([]*catalog.Group) any) look {
+	var mu sync.Mutex
+	var last page
+	var at uint64
+	return func() (page, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if revision, _ := s.Catalog.Revision(); last.tag != "" && at == revision {
+			return last, nil
+		}
+		groups, revision := s.Catalog.All()
+		p, err := render(of(groups))
+		if err == nil {
+			last, at = p, revision
+		}
+		return p, err
+	}
+}
+
+// part renders the members of some groups, anew only if these have changed. It is
+// for one request.
+func part(wanted func(catalog.Member) bool, find func() []*catalog.Group) look {
+	var last page
+	var of []*catalog.Group
+	return func() (page, error) {
+		groups := find()
+		if last.tag != "" && slices.Equal(groups, of) {
+			return last, nil
+		}
+		p, err := render(scrape(groups, wanted))
+		if err == nil {
+			last, of = p, groups
+		}
+		return p, err
+	}
+}
+
+func render(value any) (page, error) {
 	body, err := json.Marshal(value)
 	if err != nil {
 		return page{}, err
 	}
 	sum := sha256.Sum256(body)
-	return page{body: append(body, '\n'), tag: `"` + hex.EncodeToString(sum[:12]) + `"`, revision: revision}, nil
+	return page{body: append(body, '\n'), tag: `"` + hex.EncodeToString(sum[:12]) + `"`}, nil
 }
 
-// list answers with what look renders, when it is no longer what the client has.
-func (s *server) list(look func(*http.Request) (page, error)) http.Handler {
+// list answers with what a look renders, when it is no longer what the client has.
+func (s *server) list(lookOf func(*http.Request) look) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.Catalog.IsLoaded() {
 			http.Error(w, "the targets are not known yet", http.StatusServiceUnavailable)
@@ -89,11 +131,12 @@ func (s *server) list(look func(*http.Request) (page, error)) http.Handler {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
+		look := lookOf(r)
 		deadline := time.NewTimer(wait)
 		defer deadline.Stop()
 		for {
 			_, changed := s.Catalog.Revision()
-			p, err := look(r)
+			p, err := look()
 			if err != nil {
 				s.Logger.Error("rendering a list of targets", "path", r.URL.Path, "error", err)
 				http.Error(w, "the list could not be rendered", http.StatusInternalServerError)

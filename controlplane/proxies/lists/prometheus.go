@@ -8,41 +8,36 @@ type scrapeTarget struct {
 	Labels  map[string]string `json:"labels"`
 }
 
-// scrape lists the members of all groups that are wanted. Whether one takes
-// traffic makes no difference: who is in trouble is worth a look.
-func (s *server) scrape(wanted func(*catalog.Group, catalog.Member) bool) (page, error) {
-	groups, revision := s.Catalog.All()
+// scrape lists the members of groups that are wanted, each as an element, as its
+// labels are its own; nil wants all. Whether one takes traffic makes no difference:
+// who is in trouble is worth a look.
+func scrape(groups []*catalog.Group, wanted func(catalog.Member) bool) []scrapeTarget {
 	out := []scrapeTarget{}
 	for _, g := range groups {
-		out = append(out, scrapeTargets(g, wanted)...)
-	}
-	return render(out, revision)
-}
-
-// scrapeTargets has an element for each member, as its labels are its own. nil
-// wants all.
-func scrapeTargets(g *catalog.Group, wanted func(*catalog.Group, catalog.Member) bool) []scrapeTarget {
-	out := make([]scrapeTarget, 0, len(g.Members))
-	for _, m := range g.Members {
-		if wanted != nil && !wanted(g, m) {
-			continue
-		}
-		labels := map[string]string{
-			"__meta_longshore_target_group": g.Name,
-			"__meta_longshore_protocol":     g.Protocol,
-			"__meta_longshore_target_state": string(m.State),
-		}
-		for name, value := range map[string]string{
-			"__meta_longshore_availability_zone": m.Zone,
-			"__meta_longshore_cluster":           m.Cluster,
-			"__meta_longshore_service":           m.Service,
-			"__meta_longshore_task":              m.Task,
-		} {
-			if value != "" {
-				labels[name] = value
+		for _, m := range g.Members {
+			if wanted == nil || wanted(m) {
+				out = append(out, scrapeTargetOf(g, m))
 			}
 		}
-		out = append(out, scrapeTarget{Targets: []string{m.Endpoint().String()}, Labels: labels})
 	}
 	return out
+}
+
+func scrapeTargetOf(g *catalog.Group, m catalog.Member) scrapeTarget {
+	labels := map[string]string{
+		"__meta_longshore_target_group": g.Name,
+		"__meta_longshore_protocol":     g.Protocol,
+		"__meta_longshore_target_state": string(m.State),
+	}
+	for name, value := range map[string]string{
+		"__meta_longshore_availability_zone": m.Zone,
+		"__meta_longshore_cluster":           m.Cluster,
+		"__meta_longshore_service":           m.Service,
+		"__meta_longshore_task":              m.Task,
+	} {
+		if value != "" {
+			labels[name] = value
+		}
+	}
+	return scrapeTarget{Targets: []string{m.Endpoint().String()}, Labels: labels}
 }

@@ -49,21 +49,6 @@ type (
 	}
 )
 
-// traefikPage renders all groups, once for each revision of the catalog.
-func (s *server) traefikPage() (page, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if revision, _ := s.Catalog.Revision(); s.traefik.tag != "" && s.traefik.revision == revision {
-		return s.traefik, nil
-	}
-	groups, revision := s.Catalog.All()
-	p, err := render(traefikOf(groups, s.Zone), revision)
-	if err == nil {
-		s.traefik = p
-	}
-	return p, err
-}
-
 // traefikOf has a service for each group, and a router by the host GROUP.zone for
 // those that speak HTTP. Other routers name the service GROUP@http.
 func traefikOf(groups []*catalog.Group, zone string) traefikConfig {

@@ -2,7 +2,8 @@
 // group (CDS), its members (EDS), and a listener with a route of the group's name
 // (LDS, RDS), so that a gRPC client can dial xds:///GROUP. All of it is there on
 // ADS and on the separate services, as state of the world and as deltas. The
-// protocol is go-control-plane's; this package only says what the resources are.
+// services and the state of the world are go-control-plane's; this package says what
+// the resources are, and serves deltas itself, at a cost in the size of a change.
 package xds
 
 import (
@@ -18,7 +19,8 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/log"
-	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	rest "github.com/envoyproxy/go-control-plane/pkg/server/rest/v3"
+	sotw "github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
 	serverv3 "github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -42,8 +44,9 @@ type Server struct {
 	log     *slog.Logger
 	filled  chan struct{} // closed once the resources are those of the catalog
 
-	clusters, endpoints, listeners, routes *cache.LinearCache
-	shapes                                 map[string]shape // by group; only Run looks at it
+	world  [kinds]*cache.LinearCache // for streams of the state of the world
+	board  *board                    // for streams of deltas
+	shapes map[string]shape          // by group; only Run looks at it
 }
 
 // shape is what the resources of a group other than its members follow from.
@@ -54,15 +57,14 @@ func New(cfg Config) *Server {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	linear := func(kind string) *cache.LinearCache {
-		return cache.NewLinearCache(kind, cache.WithVersionPrefix(cfg.Version+"-"), cache.WithLogger(quiet(cfg.Logger)))
-	}
-	return &Server{
+	s := &Server{
 		catalog: cfg.Catalog, log: cfg.Logger, filled: make(chan struct{}),
-		clusters: linear(resource.ClusterType), endpoints: linear(resource.EndpointType),
-		listeners: linear(resource.ListenerType), routes: linear(resource.RouteType),
-		shapes: make(map[string]shape),
+		board: newBoard(), shapes: make(map[string]shape),
 	}
+	for k := range s.world {
+		s.world[k] = cache.NewLinearCache(typeURLs[k], cache.WithVersionPrefix(cfg.Version+"-"), cache.WithLogger(quiet(cfg.Logger)))
+	}
+	return s
 }
 
 // quiet passes on what is wrong; the rest of what go-control-plane says is about
@@ -78,16 +80,15 @@ func quiet(to *slog.Logger) log.Logger {
 
 // Register offers the services on a gRPC server. Its streams end with ctx.
 func (s *Server) Register(ctx context.Context, to grpc.ServiceRegistrar) {
-	byType := map[string]cache.Cache{
-		resource.ClusterType: s.clusters, resource.EndpointType: s.endpoints,
-		resource.ListenerType: s.listeners, resource.RouteType: s.routes,
-	}
 	mux := &cache.MuxCache{
 		Classify:      func(r *cache.Request) string { return r.GetTypeUrl() },
 		ClassifyDelta: func(r *cache.DeltaRequest) string { return r.GetTypeUrl() },
-		Caches:        byType,
+		Caches:        make(map[string]cache.Cache, kinds),
 	}
-	server := serverv3.NewServer(ctx, mux, nil)
+	for k, c := range s.world {
+		mux.Caches[typeURLs[k]] = c
+	}
+	server := serverv3.NewServerAdvanced(rest.NewServer(mux, nil), sotw.NewServer(ctx, mux, nil), &deltaServer{board: s.board, log: s.log})
 	discoveryservice.RegisterAggregatedDiscoveryServiceServer(to, server)
 	clusterservice.RegisterClusterDiscoveryServiceServer(to, server)
 	endpointservice.RegisterEndpointDiscoveryServiceServer(to, server)
@@ -136,55 +137,75 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 }
 
-// update is the changes of one type of resource.
-type update struct {
-	set  map[string]types.Resource
-	gone []string
-}
-
-func (u *update) put(name string, r types.Resource) {
-	if u.set == nil {
-		u.set = make(map[string]types.Resource)
-	}
-	u.set[name] = r
-}
-
-// apply makes a change in the order that leaves no reference dangling: what is
-// pointed to comes first and goes last.
-func (s *Server) apply(change catalog.Change) error {
-	var clusters, endpoints, listeners, routes update
-	for _, g := range change.Groups {
-		endpoints.put(g.Name, assignment(g))
-		if now := (shape{g.Protocol, g.ProtocolVersion}); s.shapes[g.Name] != now {
-			s.shapes[g.Name] = now
-			c, err := cluster(g)
-			if err != nil {
-				return fmt.Errorf("the cluster of group %s: %w", g.Name, err)
+// apply makes a change for both kinds of streams.
+func (s *Server) apply(c catalog.Change) error {
+	var changes [kinds]change
+	var messages [kinds]map[string]types.Resource
+	for _, g := range c.Groups {
+		made, err := s.resources(g)
+		if err != nil {
+			return fmt.Errorf("group %s: %w", g.Name, err)
+		}
+		for k, m := range made {
+			if m == nil {
+				continue
 			}
-			l, err := listener(g)
+			encoded, err := encode(g.Name, m)
 			if err != nil {
-				return fmt.Errorf("the listener of group %s: %w", g.Name, err)
+				return err
 			}
-			clusters.put(g.Name, c)
-			listeners.put(g.Name, l)
-			routes.put(g.Name, route(g))
+			changes[k].set = append(changes[k].set, encoded)
+			if messages[k] == nil {
+				messages[k] = make(map[string]types.Resource)
+			}
+			messages[k][g.Name] = m
 		}
 	}
-	for _, name := range change.Gone {
+	for _, name := range c.Gone {
 		delete(s.shapes, name)
 	}
+	for k := range changes {
+		changes[k].gone = c.Gone
+	}
+	s.board.apply(&changes)
+	return s.applyWorld(&messages, c.Gone)
+}
+
+// resources makes those of a group; what does not follow from its members only if it
+// has changed.
+func (s *Server) resources(g *catalog.Group) (out [kinds]types.Resource, err error) {
+	out[endpoints] = assignment(g)
+	now := shape{g.Protocol, g.ProtocolVersion}
+	if s.shapes[g.Name] == now {
+		return out, nil
+	}
+	s.shapes[g.Name] = now
+	if out[clusters], err = cluster(g); err != nil {
+		return out, fmt.Errorf("its cluster: %w", err)
+	}
+	if out[listeners], err = listener(g); err != nil {
+		return out, fmt.Errorf("its listener: %w", err)
+	}
+	out[routes] = route(g)
+	return out, nil
+}
+
+// applyWorld makes a change in the order that leaves no reference dangling: what is
+// pointed to comes first and goes last. Its cost grows with what the streams follow,
+// as each of their acknowledgements names all of that again.
+func (s *Server) applyWorld(set *[kinds]map[string]types.Resource, gone []string) error {
 	for _, step := range []struct {
-		cache *cache.LinearCache
-		update
+		kind
+		set  map[string]types.Resource
+		gone []string
 	}{
-		{s.endpoints, update{set: endpoints.set}}, {s.clusters, update{set: clusters.set}},
-		{s.routes, update{set: routes.set}}, {s.listeners, update{set: listeners.set, gone: change.Gone}},
-		{s.routes, update{gone: change.Gone}}, {s.clusters, update{gone: change.Gone}}, {s.endpoints, update{gone: change.Gone}},
+		{endpoints, set[endpoints], nil}, {clusters, set[clusters], nil}, {routes, set[routes], nil},
+		{listeners, set[listeners], gone}, {routes, nil, gone}, {clusters, nil, gone}, {endpoints, nil, gone},
 	} {
 		if len(step.set) == 0 && len(step.gone) == 0 {
 			continue
 		}
-		if err := step.cache.UpdateResources(step.set, step.gone); err != nil {
+		if err := s.world[step.kind].UpdateResources(step.set, step.gone); err != nil {
 			return err
 		}
 	}
