@@ -56,6 +56,7 @@ image: ## the sample's image, longshore-sample:latest
 	$(GO) run ./scripts/mkimage -tag longshore-sample:latest -entrypoint /web ./deploy/sample/web
 
 test: ## all tests, with a real Docker engine
+	@scripts/setup-programs.sh haproxy prometheus || echo "make: the tests of what is missing are skipped"
 	LONGSHORE_REQUIRE_DOCKER=1 scripts/with-docker.sh test $(GO) test -count=1 -p 2 -timeout 20m $(TESTFLAGS) $(PKGS)
 
 bench: ## the benchmarks behind docs/performance.md
