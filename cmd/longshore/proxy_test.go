@@ -3,6 +3,7 @@ package main_test
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -38,11 +39,18 @@ func (s *site) members(group, endpoints string) []string {
 		s.t.Fatalf("asking for the members of %s: %v", group, err)
 	}
 	var out []string
-	for _, rr := range answer.Answer {
-		out = append(out, strconv.Itoa(int(rr.(*dns.SRV).Port)))
+	for i, rr := range answer.Answer {
+		address := answer.Extra[i].(*dns.A).A.String()
+		out = append(out, net.JoinHostPort(address, strconv.Itoa(int(rr.(*dns.SRV).Port))))
 	}
-	slices.Sort(out)
 	return out
+}
+
+// sorted writes addresses down for comparison.
+func sorted(addresses []string) string {
+	addresses = slices.Clone(addresses)
+	slices.Sort(addresses)
+	return strings.Join(addresses, " ")
 }
 
 // clients is how many requests of a load are under way at a time.

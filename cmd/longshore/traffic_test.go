@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os/exec"
 	"regexp"
@@ -59,14 +60,16 @@ func (s *site) healthy(group string, n int) {
 	})
 }
 
-// update changes a service, and waits until it is as it should be.
-func (s *site) update(name string, in awsecs.UpdateServiceInput) {
+// update changes a service, the only one of the site, and waits until so many of its
+// tasks run and nothing is left of others.
+func (s *site) update(name string, tasks int, in awsecs.UpdateServiceInput) {
 	s.t.Helper()
 	in.Cluster, in.Service = aws.String(s.cluster()), &name
 	if _, err := s.ecs.UpdateService(s.t.Context(), &in); err != nil {
 		s.t.Fatal(err)
 	}
 	s.awaitStable(name)
+	s.await("what is left of drained tasks to end", func() bool { return len(s.runningIDs()) == tasks })
 }
 
 func (s *site) balanced(name, definition, arn string, desired int32) {
@@ -105,11 +108,11 @@ func TestTraffic_NoRequestIsLostInPlannedChanges(t *testing.T) {
 		t.Errorf("deleting a group in use: %v %s", err, out)
 	}
 	l := s.startLoad(s.haproxy("web", s.endpoints) + "/")
-	s.update("web", awsecs.UpdateServiceInput{ForceNewDeployment: true})
+	s.update("web", 4, awsecs.UpdateServiceInput{ForceNewDeployment: true})
 	l.lost(0, "a rolling update")
-	s.update("web", awsecs.UpdateServiceInput{DesiredCount: aws.Int32(2)})
+	s.update("web", 2, awsecs.UpdateServiceInput{DesiredCount: aws.Int32(2)})
 	l.lost(0, "a scale-in")
-	s.update("web", awsecs.UpdateServiceInput{DesiredCount: aws.Int32(4)})
+	s.update("web", 4, awsecs.UpdateServiceInput{DesiredCount: aws.Int32(4)})
 	l.lost(0, "a scale-out")
 	leaving := s.task(s.taskARNs("web")[0]).ContainerInstanceArn
 	_, err := s.ecs.UpdateContainerInstancesState(t.Context(), &awsecs.UpdateContainerInstancesStateInput{
@@ -127,6 +130,7 @@ func TestTraffic_NoRequestIsLostInPlannedChanges(t *testing.T) {
 		return true
 	})
 	s.awaitStable("web")
+	s.await("the host empty", func() bool { return len(s.runningIDs()) == 4 })
 	l.lost(0, "the draining of a host")
 	events := s.events("web")
 	for _, done := range []string{"registered", "deregistered"} {
@@ -149,15 +153,15 @@ func TestTraffic_ACrashCostsNoMoreThanTheRequestsUnderWay(t *testing.T) {
 	s.awaitStable("web")
 	s.healthy("web", 3)
 	l := s.startLoad(s.haproxy("web", s.endpoints) + "/")
-	gone := func(ports ...string) {
+	gone := func(members ...string) {
 		t.Helper()
 		s.await("the members gone", func() bool {
-			return !slices.ContainsFunc(s.members("web", s.endpoints), func(port string) bool { return slices.Contains(ports, port) })
+			return !slices.ContainsFunc(s.members("web", s.endpoints), func(m string) bool { return slices.Contains(members, m) })
 		})
 	}
 
-	victim := s.port(s.taskARNs("web")[0])
-	if answer, err := http.Get("http://127.0.0.1:" + victim + "/exit/3"); err == nil {
+	victim := s.place(s.taskARNs("web")[0])
+	if answer, err := http.Get("http://" + victim + "/exit/3"); err == nil {
 		answer.Body.Close()
 	}
 	gone(victim)
@@ -167,32 +171,32 @@ func TestTraffic_ACrashCostsNoMoreThanTheRequestsUnderWay(t *testing.T) {
 
 	// An agent alone is not missed before its host counts as lost.
 	agents["a3"].Kill()
+	s.await("the agent missed", func() bool { return !s.connected("a3") })
 	agents["a3"] = s.agent("a3", s.agents).AwaitReady()
 	s.awaitStable("web")
 	l.lost(0, "the crash of an agent")
 
-	ports := s.crash("a2", agents["a2"])
-	gone(ports...)
+	gone(s.crash("a2", agents["a2"])...)
 	s.awaitStable("web")
 	s.healthy("web", 3)
 	l.lost(clients, "the crash of a host")
 }
 
-// port is the one of its host that leads to a task.
-func (s *site) port(task string) string {
+// place is where the only port of a task is reached.
+func (s *site) place(task string) string {
 	s.t.Helper()
-	return strconv.Itoa(int(*s.task(task).Containers[0].NetworkBindings[0].HostPort))
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(int(*s.task(task).Containers[0].NetworkBindings[0].HostPort)))
 }
 
-// crash ends an agent and all that runs on its host at once, and returns the ports of
-// its tasks.
-func (s *site) crash(name string, agent *testbed.Process) (ports []string) {
+// crash ends an agent and all that runs on its host at once, and returns where its
+// tasks were reached.
+func (s *site) crash(name string, agent *testbed.Process) (places []string) {
 	s.t.Helper()
 	instance := s.instanceARN(name)
 	var own []string
 	for _, arn := range s.taskARNs("web") {
 		if task := s.task(arn); *task.ContainerInstanceArn == instance {
-			own, ports = append(own, *task.Containers[0].RuntimeId), append(ports, s.port(arn))
+			own, places = append(own, *task.Containers[0].RuntimeId), append(places, s.place(arn))
 		}
 	}
 	if len(own) == 0 {
@@ -204,7 +208,17 @@ func (s *site) crash(name string, agent *testbed.Process) (ports []string) {
 			s.t.Fatal(err)
 		}
 	}
-	return ports
+	return places
+}
+
+// connected tells whether the control plane hears an agent.
+func (s *site) connected(name string) bool {
+	s.t.Helper()
+	d, err := s.ecs.DescribeContainerInstances(s.t.Context(), &awsecs.DescribeContainerInstancesInput{Cluster: aws.String(s.cluster()), ContainerInstances: []string{s.instanceARN(name)}})
+	if err != nil || len(d.ContainerInstances) != 1 {
+		s.t.Fatalf("container instance %s: %v, %v", name, d, err)
+	}
+	return d.ContainerInstances[0].AgentConnected
 }
 
 // instanceARN is that of the container instance of an agent.
