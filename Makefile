@@ -6,6 +6,7 @@
 # Settings, from the environment or the command line:
 #   LONGSHORE_API_ADDR, LONGSHORE_AGENT_ADDR, LONGSHORE_OPS_ADDR,
 #   LONGSHORE_ENDPOINTS_ADDR   where `make run` listens
+#   LONGSHORE_PROXY_ADDR where its HAProxy answers for the sample (127.0.0.1:8080)
 #   LONGSHORE_DATA_DIR   where `make run` keeps its state (.run/dev)
 #   LONGSHORE_RUN_DIR    process ids, logs and helper programs (.run)
 #   TESTFLAGS, PKGS      more arguments for go test, and the packages to test

@@ -11,18 +11,12 @@ import (
 const RequirePrograms = "LONGSHORE_REQUIRE_PROGRAMS"
 
 // Run starts a program of somebody else's, with more variables in its environment,
-// until the test ends. What it printed is logged if the test has failed. Where the
-// program is not installed the test is skipped, or fails if [RequirePrograms] says so.
+// until the test ends. What it printed is logged if the test has failed. The test
+// [Need]s the program.
 func Run(tb testing.TB, environment []string, name string, args ...string) {
 	tb.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if path = inSbin(name); path == "" {
-			missing(tb, name)
-		}
-	}
 	var log Buffer
-	cmd := exec.Command(path, args...)
+	cmd := exec.Command(Need(tb, name), args...)
 	cmd.Env = append(os.Environ(), environment...)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
@@ -39,20 +33,19 @@ func Run(tb testing.TB, environment []string, name string, args ...string) {
 	})
 }
 
-func missing(tb testing.TB, name string) {
+// Need returns the path of a program. Where it is not installed the test is skipped,
+// or fails if [RequirePrograms] says so.
+func Need(tb testing.TB, name string) string {
 	tb.Helper()
+	// Debian keeps daemons where the PATH of users does not lead.
+	for _, place := range []string{name, "/usr/local/sbin/" + name, "/usr/sbin/" + name} {
+		if path, err := exec.LookPath(place); err == nil {
+			return path
+		}
+	}
 	if os.Getenv(RequirePrograms) == "1" {
 		tb.Fatalf("%s is not installed", name)
 	}
 	tb.Skipf("%s is not installed (set %s=1 to make this a failure)", name, RequirePrograms)
-}
-
-// inSbin finds a daemon where Debian puts it; "" if it is not there.
-func inSbin(name string) string {
-	for _, folder := range []string{"/usr/local/sbin/", "/usr/sbin/", "/sbin/"} {
-		if info, err := os.Stat(folder + name); err == nil && info.Mode()&0o111 != 0 {
-			return folder + name
-		}
-	}
 	return ""
 }
