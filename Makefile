@@ -6,6 +6,7 @@
 # Settings, from the environment or the command line:
 #   LONGSHORE_API_ADDR, LONGSHORE_AGENT_ADDR, LONGSHORE_OPS_ADDR,
 #   LONGSHORE_ENDPOINTS_ADDR   where `make run` listens
+#   LONGSHORE_PROXY_ADDR where its HAProxy answers for the sample (127.0.0.1:8080)
 #   LONGSHORE_DATA_DIR   where `make run` keeps its state (.run/dev)
 #   LONGSHORE_RUN_DIR    process ids, logs and helper programs (.run)
 #   TESTFLAGS, PKGS      more arguments for go test, and the packages to test
@@ -56,6 +57,7 @@ image: ## the sample's image, longshore-sample:latest
 	$(GO) run ./scripts/mkimage -tag longshore-sample:latest -entrypoint /web ./deploy/sample/web
 
 test: ## all tests, with a real Docker engine
+	@scripts/setup-programs.sh haproxy prometheus || echo "make: the tests of what is missing are skipped"
 	LONGSHORE_REQUIRE_DOCKER=1 scripts/with-docker.sh test $(GO) test -count=1 -p 2 -timeout 20m $(TESTFLAGS) $(PKGS)
 
 bench: ## the benchmarks behind docs/performance.md

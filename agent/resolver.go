@@ -35,9 +35,11 @@ const (
 	dnsPort       = "53" // a resolv.conf can name no other
 	defaultBridge = "docker0"
 	namesFile     = "names.json"
-	// savePause is the least time between two writes of what is known, however
-	// often it changes. What is lost with a killed agent is asked for again.
-	savePause = 5 * time.Second
+	// restPerSave is for how many times as long as it took to write what is known it
+	// is not written again, however often it changes. What an agent that is killed has
+	// not written yet is missing where no control plane can be asked: as little as
+	// that may be. Members come one after the other when a service starts.
+	restPerSave = 20
 )
 
 // resolver answers the containers of the host, with what the control plane said last.
@@ -142,21 +144,39 @@ func (r *resolver) run(ctx context.Context) error {
 	return group.Wait()
 }
 
+// keep writes what is known whenever that has changed, and at the end.
 func (r *resolver) keep(ctx context.Context) error {
-	pause := time.NewTimer(savePause)
-	defer pause.Stop()
+	rest := time.NewTimer(0)
+	defer rest.Stop()
 	for {
+		if err := await(ctx, nil, rest.C); err != nil {
+			r.saveLast()
+			return err
+		}
 		if err := await(ctx, r.changed, nil); err != nil {
+			r.saveLast()
 			return err
 		}
-		if err := r.save(); err != nil {
-			// What is served is not touched by that; the next change tries again.
-			r.log.Warn("names not kept on disk", "error", err)
-		}
-		pause.Reset(savePause)
-		if err := await(ctx, nil, pause.C); err != nil {
-			return err
-		}
+		begun := time.Now()
+		r.trySave()
+		rest.Reset(restPerSave * time.Since(begun))
+	}
+}
+
+// saveLast writes what has changed and was not written yet.
+func (r *resolver) saveLast() {
+	select {
+	case <-r.changed:
+		r.trySave()
+	default:
+	}
+}
+
+// trySave writes what is known. What is served is not touched if that fails, and the
+// next change tries again.
+func (r *resolver) trySave() {
+	if err := r.save(); err != nil {
+		r.log.Warn("names not kept on disk", "error", err)
 	}
 }
 

@@ -102,7 +102,10 @@ func TestContainers_FindOneAnotherByNameWithoutTheControlPlane(t *testing.T) {
 	address, bridge, dnsAddr := dnsAddress(t), bridgeAddress(t), testbed.FreeAddress(t)
 	plane := s.plane("plane", s.api, s.agents, "--dns-addr", dnsAddr)
 	s.createCluster(plane.AwaitReady())
-	s.agent("a1", s.agents, "--container-dns", address, "--advertise-address", bridge).AwaitReady()
+	run := func() *testbed.Process {
+		return s.agent("a1", s.agents, "--container-dns", address, "--advertise-address", bridge)
+	}
+	agent := run().AwaitReady()
 	serving := web(s.images.Serve)
 	serving.Name, serving.PortMappings = aws.String("main"), []types.PortMapping{{ContainerPort: aws.Int32(8080)}}
 	definition := s.register("web", serving)
@@ -141,5 +144,16 @@ func TestContainers_FindOneAnotherByNameWithoutTheControlPlane(t *testing.T) {
 	plane.Kill()
 	if !found() {
 		t.Errorf("without the control plane: %s", get(find))
+	}
+	// Nor does an agent need one to begin with: it goes on with what it knew.
+	agent.Stop()
+	agent = run()
+	s.await("the service by its name, from an agent that has heard of no control plane", found)
+	agent.Kill()
+	run()
+	s.await("the service by its name, from an agent that was killed", found)
+	answer, err := dns.Exchange(q, net.JoinHostPort(address, "53"))
+	if err != nil || len(answer.Answer) != 1 {
+		t.Errorf("the agent answers %v, %v; want the one task that is left", answer, err)
 	}
 }

@@ -1,15 +1,14 @@
 package main_test
 
 import (
-	"context"
 	"fmt"
-	"io"
+	"net"
 	"net/http"
 	"os/exec"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +17,8 @@ import (
 	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+
+	"github.com/longshore/longshore/scripts/testbed"
 )
 
 func (s *site) elb() *elb.Client {
@@ -38,90 +39,37 @@ func (s *site) longshore(args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// balancer sends requests to the healthy targets of a group, one after the other, as a
-// proxy that follows the group does.
-type balancer struct {
-	s    *site
-	elb  *elb.Client
-	arn  string
-	http *http.Client
-
-	mu      sync.Mutex
-	healthy []string
-	next    int
-
-	sent, failed atomic.Int64
+// group makes a target group whose members are drained for a number of seconds, and
+// returns its ARN.
+func (s *site) group(name string, drain int, more ...string) string {
+	s.t.Helper()
+	arn, err := s.longshore(append([]string{"target-group", "create", name, "--health-check-interval", "5", "--health-check-timeout", "2",
+		"--deregistration-delay", strconv.Itoa(drain)}, more...)...)
+	if err != nil {
+		s.t.Fatal(arn, err)
+	}
+	return arn
 }
 
-// follow keeps the targets up to date until ctx ends.
-func (b *balancer) follow(ctx context.Context) {
-	ticker := time.NewTicker(30 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		out, err := b.elb.DescribeTargetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: &b.arn})
-		if err == nil {
-			var healthy []string
-			for _, d := range out.TargetHealthDescriptions {
-				if d.TargetHealth.State == "healthy" {
-					healthy = append(healthy, fmt.Sprintf("127.0.0.1:%d", *d.Target.Port))
-				}
-			}
-			b.mu.Lock()
-			b.healthy = healthy
-			b.mu.Unlock()
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
+// healthy waits until so many targets of a group pass their checks.
+func (s *site) healthy(group string, n int) {
+	s.t.Helper()
+	s.await("healthy targets of "+group, func() bool {
+		shown, err := s.longshore("target-group", "show", group)
+		return err == nil && strings.Count(shown, "  healthy") == n
+	})
 }
 
-func (b *balancer) pick() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.healthy) == 0 {
-		return ""
+// update changes a service, the only one of the site, and waits until so many of its
+// tasks run and nothing is left of others.
+func (s *site) update(name string, tasks int, in awsecs.UpdateServiceInput) {
+	s.t.Helper()
+	in.Cluster, in.Service = aws.String(s.cluster()), &name
+	if _, err := s.ecs.UpdateService(s.t.Context(), &in); err != nil {
+		s.t.Fatal(err)
 	}
-	b.next++
-	return b.healthy[b.next%len(b.healthy)]
-}
-
-// load sends requests until ctx ends.
-func (b *balancer) load(ctx context.Context) {
-	for ctx.Err() == nil {
-		b.sent.Add(1)
-		answer, err := b.http.Get("http://" + b.pick() + "/")
-		if err != nil {
-			b.failed.Add(1)
-			b.s.t.Logf("request failed: %v", err)
-			continue
-		}
-		body, err := io.ReadAll(answer.Body)
-		answer.Body.Close()
-		if err != nil || strings.TrimSpace(string(body)) != "served" {
-			b.failed.Add(1)
-			b.s.t.Logf("the answer is %q: %v", body, err)
-		}
-	}
-}
-
-// underLoad runs planned changes while requests are sent, and wants every one answered.
-func (b *balancer) underLoad(change func()) {
-	b.s.t.Helper()
-	ctx, cancel := context.WithCancel(b.s.t.Context())
-	var group sync.WaitGroup
-	for range 2 {
-		group.Go(func() { b.load(ctx) })
-	}
-	change()
-	cancel()
-	group.Wait()
-	if b.failed.Load() > 0 || b.sent.Load() == 0 {
-		b.s.t.Errorf("%d of %d requests failed", b.failed.Load(), b.sent.Load())
-	}
-	b.s.t.Logf("%d requests", b.sent.Load())
+	s.awaitStable(name)
+	s.await("what is left of drained tasks to end", func() bool { return len(s.runningIDs()) == tasks })
 }
 
 func (s *site) balanced(name, definition, arn string, desired int32) {
@@ -143,51 +91,144 @@ func (s *site) events(name string) string {
 	return strings.Join(all, "\n")
 }
 
-func TestTargetGroup_NoRequestIsLostInPlannedChanges(t *testing.T) {
+// drain is for how many seconds members are drained in tests with a proxy: more than
+// it takes the proxy to hear of it.
+const drain = 5
+
+func TestTraffic_NoRequestIsLostInPlannedChanges(t *testing.T) {
 	s := newSite(t)
-	s.dev()
-	arn, err := s.longshore("target-group", "create", "web", "--health-check-interval", "5", "--health-check-timeout", "2", "--deregistration-delay", "1")
-	if err != nil {
-		t.Fatal(arn, err)
-	}
-	definition := s.register("web", web(s.images.Serve))
-	s.balanced("web", definition, arn, 3)
+	s.createCluster(s.plane("plane", s.api, s.agents, "--endpoints-addr", s.endpoints).AwaitReady())
+	s.agent("a1", s.agents).AwaitReady()
+	s.agent("a2", s.agents).AwaitReady()
+	arn := s.group("web", drain)
+	s.balanced("web", s.register("web", web(s.images.Serve)), arn, 4)
 	s.awaitStable("web")
-	s.await("three healthy targets", func() bool {
-		shown, err := s.longshore("target-group", "show", "web")
-		return err == nil && strings.Count(shown, "  healthy") == 3
-	})
+	s.healthy("web", 4)
 	if out, err := s.longshore("target-group", "delete", "web"); err == nil || !strings.Contains(out, "ResourceInUse") {
 		t.Errorf("deleting a group in use: %v %s", err, out)
 	}
-
-	ctx, cancel := context.WithCancel(t.Context())
-	b := &balancer{s: s, elb: s.elb(), arn: arn, http: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}
-	var following sync.WaitGroup
-	following.Go(func() { b.follow(ctx) })
-	defer following.Wait()
-	defer cancel()
-	s.await("targets", func() bool { return b.pick() != "" })
-	update := func(in awsecs.UpdateServiceInput) {
-		t.Helper()
-		in.Cluster, in.Service = aws.String(s.cluster()), aws.String("web")
-		if _, err := s.ecs.UpdateService(t.Context(), &in); err != nil {
-			t.Fatal(err)
-		}
-		s.awaitStable("web")
-	}
-	b.underLoad(func() {
-		update(awsecs.UpdateServiceInput{ForceNewDeployment: true})
-		update(awsecs.UpdateServiceInput{DesiredCount: aws.Int32(1)})
-		update(awsecs.UpdateServiceInput{DesiredCount: aws.Int32(2)})
+	l := s.startLoad(s.haproxy("web", s.endpoints) + "/")
+	s.update("web", 4, awsecs.UpdateServiceInput{ForceNewDeployment: true})
+	l.lost(0, "a rolling update")
+	s.update("web", 2, awsecs.UpdateServiceInput{DesiredCount: aws.Int32(2)})
+	l.lost(0, "a scale-in")
+	s.update("web", 4, awsecs.UpdateServiceInput{DesiredCount: aws.Int32(4)})
+	l.lost(0, "a scale-out")
+	leaving := s.task(s.taskARNs("web")[0]).ContainerInstanceArn
+	_, err := s.ecs.UpdateContainerInstancesState(t.Context(), &awsecs.UpdateContainerInstancesStateInput{
+		Cluster: aws.String(s.cluster()), ContainerInstances: []string{*leaving}, Status: types.ContainerInstanceStatusDraining,
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.await("all tasks on the other host", func() bool {
+		for _, arn := range s.taskARNs("web") {
+			if *s.task(arn).ContainerInstanceArn == *leaving {
+				return false
+			}
+		}
+		return true
+	})
+	s.awaitStable("web")
+	s.await("the host empty", func() bool { return len(s.runningIDs()) == 4 })
+	l.lost(0, "the draining of a host")
 	events := s.events("web")
 	for _, done := range []string{"registered", "deregistered"} {
-		want := regexp.MustCompile(`\(service web\) ` + done + ` [1-3] targets in \(target-group ` + regexp.QuoteMeta(arn) + `\)`)
+		want := regexp.MustCompile(`\(service web\) ` + done + ` [1-4] targets in \(target-group ` + regexp.QuoteMeta(arn) + `\)`)
 		if !want.MatchString(events) {
 			t.Errorf("no event %s in\n%s", want, events)
 		}
 	}
+}
+
+// What fails at most is what was under way at the moment of the crash.
+func TestTraffic_ACrashCostsNoMoreThanTheRequestsUnderWay(t *testing.T) {
+	s := newSite(t)
+	plane := s.plane("plane", s.api, s.agents, "--endpoints-addr", s.endpoints, "--agent-disconnect-after", "500ms", "--agent-replace-after", "2s")
+	s.createCluster(plane.AwaitReady())
+	s.agent("a1", s.agents).AwaitReady()
+	agents := map[string]*testbed.Process{"a2": s.agent("a2", s.agents).AwaitReady(), "a3": s.agent("a3", s.agents).AwaitReady()}
+	arn := s.group("web", drain)
+	s.balanced("web", s.register("web", web(s.images.Serve)), arn, 3)
+	s.awaitStable("web")
+	s.healthy("web", 3)
+	l := s.startLoad(s.haproxy("web", s.endpoints) + "/")
+	gone := func(members ...string) {
+		t.Helper()
+		s.await("the members gone", func() bool {
+			return !slices.ContainsFunc(s.members("web", s.endpoints), func(m string) bool { return slices.Contains(members, m) })
+		})
+	}
+
+	victim := s.place(s.taskARNs("web")[0])
+	if answer, err := http.Get("http://" + victim + "/exit/3"); err == nil {
+		answer.Body.Close()
+	}
+	gone(victim)
+	s.awaitStable("web")
+	s.healthy("web", 3)
+	l.lost(clients, "the crash of a task")
+
+	// An agent alone is not missed before its host counts as lost.
+	agents["a3"].Kill()
+	s.await("the agent missed", func() bool { return !s.connected("a3") })
+	agents["a3"] = s.agent("a3", s.agents).AwaitReady()
+	s.awaitStable("web")
+	l.lost(0, "the crash of an agent")
+
+	gone(s.crash("a2", agents["a2"])...)
+	s.awaitStable("web")
+	s.healthy("web", 3)
+	l.lost(clients, "the crash of a host")
+}
+
+// place is where the only port of a task is reached.
+func (s *site) place(task string) string {
+	s.t.Helper()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(int(*s.task(task).Containers[0].NetworkBindings[0].HostPort)))
+}
+
+// crash ends an agent and all that runs on its host at once, and returns where its
+// tasks were reached.
+func (s *site) crash(name string, agent *testbed.Process) (places []string) {
+	s.t.Helper()
+	instance := s.instanceARN(name)
+	var own []string
+	for _, arn := range s.taskARNs("web") {
+		if task := s.task(arn); *task.ContainerInstanceArn == instance {
+			own, places = append(own, *task.Containers[0].RuntimeId), append(places, s.place(arn))
+		}
+	}
+	if len(own) == 0 {
+		s.t.Fatalf("%s has no task", name)
+	}
+	agent.Kill()
+	for _, id := range own {
+		if err := s.engine.Remove(s.t.Context(), id); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return places
+}
+
+// connected tells whether the control plane hears an agent.
+func (s *site) connected(name string) bool {
+	s.t.Helper()
+	d, err := s.ecs.DescribeContainerInstances(s.t.Context(), &awsecs.DescribeContainerInstancesInput{Cluster: aws.String(s.cluster()), ContainerInstances: []string{s.instanceARN(name)}})
+	if err != nil || len(d.ContainerInstances) != 1 {
+		s.t.Fatalf("container instance %s: %v, %v", name, d, err)
+	}
+	return d.ContainerInstances[0].AgentConnected
+}
+
+// instanceARN is that of the container instance of an agent.
+func (s *site) instanceARN(name string) string {
+	s.t.Helper()
+	out, err := s.ecs.ListContainerInstances(s.t.Context(), &awsecs.ListContainerInstancesInput{Cluster: aws.String(s.cluster()), Filter: aws.String("ec2InstanceId == " + name)})
+	if err != nil || len(out.ContainerInstanceArns) != 1 {
+		s.t.Fatalf("container instance %s: %v, %v", name, out, err)
+	}
+	return out.ContainerInstanceArns[0]
 }
 
 func TestTargetGroup_AStoppingTaskIsDrainedBeforeItsContainersStop(t *testing.T) {

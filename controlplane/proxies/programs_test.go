@@ -1,14 +1,12 @@
 package proxies_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -24,32 +22,6 @@ import (
 
 // patience bounds what works within seconds on a machine that is not busy.
 const patience = 30 * time.Second
-
-// run starts a program until the test ends; the test is skipped where the program
-// is not installed.
-func run(t *testing.T, environment []string, name string, args ...string) {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-	var log bytes.Buffer
-	cmd := exec.Command(path, args...)
-	cmd.Env = append(os.Environ(), environment...)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cmd.Process.Kill(); err != nil {
-			t.Errorf("ending %s: %v", name, err)
-		}
-		_ = cmd.Wait() // it was killed
-		if t.Failed() {
-			t.Logf("%s said:\n%s", name, log.String())
-		}
-	})
-}
 
 // load asks an address all the time and counts.
 type load struct {
@@ -180,7 +152,7 @@ func TestHAProxy_LosesNoRequestWhileMembersComeAndGo(t *testing.T) {
 	a, b, c := target(t, "a"), target(t, "b"), target(t, "c")
 	all := loaded(http1("web", a, b))
 	endpoints, listen := serve(t, all), testbed.FreeAddress(t)
-	run(t, []string{"LONGSHORE_ENDPOINTS=" + endpoints, "LISTEN=" + listen}, "haproxy", "-db", "-f", "../../deploy/proxies/haproxy.cfg")
+	testbed.Run(t, []string{"LONGSHORE_ENDPOINTS=" + endpoints, "LISTEN=" + listen}, "haproxy", "-db", "-f", "../../deploy/proxies/haproxy.cfg")
 	url := "http://" + listen + "/"
 	awaitOK(t, url)
 	l := startLoad(t, url)
@@ -208,7 +180,7 @@ func TestHAProxy_KnowsMoreMembersThanADatagramHolds(t *testing.T) {
 		g.Members = append(g.Members, at(fmt.Sprintf("127.0.0.%d:%d", 1+i%9, 1+i), catalog.Healthy))
 	}
 	endpoints, listen := serve(t, loaded(g)), testbed.FreeAddress(t)
-	run(t, []string{"LONGSHORE_ENDPOINTS=" + endpoints, "LISTEN=" + listen, "PLACES=200"}, "haproxy", "-db", "-f", "../../deploy/proxies/haproxy.cfg")
+	testbed.Run(t, []string{"LONGSHORE_ENDPOINTS=" + endpoints, "LISTEN=" + listen, "PLACES=200"}, "haproxy", "-db", "-f", "../../deploy/proxies/haproxy.cfg")
 	awaitOK(t, "http://"+listen+"/")
 	startLoad(t, "http://"+listen+"/").await(t, "a", "b", "c")
 }
@@ -217,7 +189,7 @@ func TestHAProxy_KeepsItsServersWhileNoControlPlaneKnowsThem(t *testing.T) {
 	known := loaded(http1("web", target(t, "a"), target(t, "b")))
 	endpoints, stop := serveUntil(t, known, testbed.FreeAddress(t))
 	listen := testbed.FreeAddress(t)
-	run(t, []string{"LONGSHORE_ENDPOINTS=" + endpoints, "LISTEN=" + listen}, "haproxy", "-db", "-f", "../../deploy/proxies/haproxy.cfg")
+	testbed.Run(t, []string{"LONGSHORE_ENDPOINTS=" + endpoints, "LISTEN=" + listen}, "haproxy", "-db", "-f", "../../deploy/proxies/haproxy.cfg")
 	awaitOK(t, "http://"+listen+"/")
 	l := startLoad(t, "http://"+listen+"/")
 	l.await(t, "a", "b")
@@ -269,7 +241,7 @@ func TestPrometheus_FindsTheMembersOfAllGroups(t *testing.T) {
 	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(text), example, endpoints)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	run(t, nil, "prometheus", "--config.file="+file, "--storage.tsdb.path="+t.TempDir(), "--web.listen-address="+listen)
+	testbed.Run(t, nil, "prometheus", "--config.file="+file, "--storage.tsdb.path="+t.TempDir(), "--web.listen-address="+listen)
 	url := "http://" + listen + "/api/v1/targets?state=active"
 	awaitOK(t, url)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -21,7 +21,19 @@ const (
 // create makes the service what it should be, whatever is there: nothing, a
 // service of an earlier run, or one with another definition or number of tasks.
 func (d deployment) create(ctx context.Context) error {
-	definition, err := d.register(ctx)
+	want, err := readDefinition(d.definition)
+	if err != nil {
+		return err
+	}
+	definition, err := d.register(ctx, want)
+	if err != nil {
+		return err
+	}
+	group, err := d.targetGroup(ctx)
+	if err != nil {
+		return err
+	}
+	wired, err := wiring(group, want)
 	if err != nil {
 		return err
 	}
@@ -39,12 +51,14 @@ func (d deployment) create(ctx context.Context) error {
 	case service == nil || aws.ToString(service.Status) != active:
 		_, err = d.client.CreateService(ctx, &ecs.CreateServiceInput{
 			ServiceName: aws.String(d.service), TaskDefinition: aws.String(definition), DesiredCount: aws.Int32(d.count),
+			LoadBalancers: wired,
 		})
-	case aws.ToString(service.TaskDefinition) != definition || service.DesiredCount != d.count:
+	case aws.ToString(service.TaskDefinition) != definition || service.DesiredCount != d.count || !isIn(service, group):
 		fmt.Printf("It is there with %d tasks of %s; it is set to %d of %s.\n",
 			service.DesiredCount, lastPart(aws.ToString(service.TaskDefinition)), d.count, lastPart(definition))
 		_, err = d.client.UpdateService(ctx, &ecs.UpdateServiceInput{
 			Service: aws.String(d.service), TaskDefinition: aws.String(definition), DesiredCount: aws.Int32(d.count),
+			LoadBalancers: wired,
 		})
 	default:
 		fmt.Println("It is there already.")
@@ -77,13 +91,9 @@ func (d deployment) awaitInactive(ctx context.Context) error {
 	return nil
 }
 
-// register returns the ARN of the task definition in the file; it makes a new
-// revision only if the latest one says something else.
-func (d deployment) register(ctx context.Context) (string, error) {
-	want, err := readDefinition(d.definition)
-	if err != nil {
-		return "", err
-	}
+// register returns the ARN of a task definition; it makes a new revision only if the
+// latest one says something else.
+func (d deployment) register(ctx context.Context, want *ecs.RegisterTaskDefinitionInput) (string, error) {
 	latest, err := d.client.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: want.Family})
 	var unknown *types.ClientException
 	if err != nil && !errors.As(err, &unknown) {

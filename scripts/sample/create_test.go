@@ -16,11 +16,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 )
 
 const (
 	definitionFile = "../../deploy/sample/web.json"
 	arnOne         = "arn:aws:ecs:us-east-1:000000000000:task-definition/web:1"
+	arnGroup       = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/web/0123456789abcdef"
 	arnTwo         = "arn:aws:ecs:us-east-1:000000000000:task-definition/web:2"
 )
 
@@ -35,6 +37,9 @@ type script struct {
 
 func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	if operation == "" {
+		operation = r.FormValue("Action") // of Elastic Load Balancing
+	}
 	s.calls = append(s.calls, operation)
 	answers := s.answers[operation]
 	if len(answers) == 0 {
@@ -46,7 +51,7 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.answers[operation] = answers[1:]
 	}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	if strings.Contains(answers[0], "__type") {
+	if strings.Contains(answers[0], "__type") || strings.Contains(answers[0], "<Error>") {
 		w.WriteHeader(http.StatusBadRequest)
 	}
 	io.WriteString(w, answers[0])
@@ -61,6 +66,11 @@ func deploymentAt(t *testing.T, handler http.Handler) deployment {
 			BaseEndpoint: aws.String(server.URL), Region: "us-east-1",
 			Credentials: credentials.NewStaticCredentialsProvider("k", "s", ""),
 		}),
+		balancing: elb.New(elb.Options{
+			BaseEndpoint: aws.String(server.URL), Region: "us-east-1",
+			Credentials: credentials.NewStaticCredentialsProvider("k", "s", ""),
+		}),
+		group:    "web",
 		endpoint: server.URL, region: "us-east-1", definition: definitionFile,
 		service: "web", count: 3, limit: time.Minute,
 	}
@@ -95,25 +105,35 @@ func TestCreate_AsksOnlyForWhatIsNotThereYet(t *testing.T) {
 	none := `{"__type":"ClientException","message":"Unable to describe task definition."}`
 	made := fmt.Sprintf(`{"taskDefinition":{"taskDefinitionArn":%q}}`, arnTwo)
 	service := func(status, definition string, desired int) string {
-		return fmt.Sprintf(`{"services":[{"serviceName":"web","status":%q,"taskDefinition":%q,"desiredCount":%d}],"failures":[]}`, status, definition, desired)
+		return fmt.Sprintf(`{"services":[{"serviceName":"web","status":%q,"taskDefinition":%q,"desiredCount":%d,"loadBalancers":[{"targetGroupArn":%q,"containerName":"web","containerPort":80}]}],"failures":[]}`,
+			status, definition, desired, arnGroup)
+	}
+	alone := fmt.Sprintf(`{"services":[{"serviceName":"web","status":"ACTIVE","taskDefinition":%q,"desiredCount":3}],"failures":[]}`, arnOne)
+	noGroup := `<ErrorResponse><Error><Type>Sender</Type><Code>TargetGroupNotFound</Code><Message>none</Message></Error></ErrorResponse>`
+	group := func(operation string) string {
+		return fmt.Sprintf(`<%[1]sResponse><%[1]sResult><TargetGroups><member><TargetGroupArn>%[2]s</TargetGroupArn></member></TargetGroups></%[1]sResult></%[1]sResponse>`, operation, arnGroup)
 	}
 	noService := `{"services":[],"failures":[{"reason":"MISSING"}]}`
 	for name, test := range map[string]struct {
 		definition string
+		group      string
 		services   []string
 		want       []string
 	}{
-		"nothing there":      {none, []string{noService}, []string{"DescribeTaskDefinition", "RegisterTaskDefinition", "DescribeServices", "CreateService"}},
-		"all there":          {same, []string{service("ACTIVE", arnOne, 3)}, []string{"DescribeTaskDefinition", "DescribeServices"}},
-		"service gone":       {same, []string{service("INACTIVE", arnOne, 0)}, []string{"DescribeTaskDefinition", "DescribeServices", "CreateService"}},
-		"other count":        {same, []string{service("ACTIVE", arnOne, 5)}, []string{"DescribeTaskDefinition", "DescribeServices", "UpdateService"}},
-		"other definition":   {other, []string{service("ACTIVE", arnOne, 3)}, []string{"DescribeTaskDefinition", "RegisterTaskDefinition", "DescribeServices", "UpdateService"}},
-		"on its way to gone": {same, []string{service("DRAINING", arnOne, 0), service("INACTIVE", arnOne, 0)}, []string{"DescribeTaskDefinition", "DescribeServices", "DescribeServices", "CreateService"}},
+		"nothing there":      {none, noGroup, []string{noService}, []string{"DescribeTaskDefinition", "RegisterTaskDefinition", "DescribeTargetGroups", "CreateTargetGroup", "ModifyTargetGroupAttributes", "DescribeServices", "CreateService"}},
+		"all there":          {same, group("DescribeTargetGroups"), []string{service("ACTIVE", arnOne, 3)}, []string{"DescribeTaskDefinition", "DescribeTargetGroups", "DescribeServices"}},
+		"service gone":       {same, group("DescribeTargetGroups"), []string{service("INACTIVE", arnOne, 0)}, []string{"DescribeTaskDefinition", "DescribeTargetGroups", "DescribeServices", "CreateService"}},
+		"other count":        {same, group("DescribeTargetGroups"), []string{service("ACTIVE", arnOne, 5)}, []string{"DescribeTaskDefinition", "DescribeTargetGroups", "DescribeServices", "UpdateService"}},
+		"other definition":   {other, group("DescribeTargetGroups"), []string{service("ACTIVE", arnOne, 3)}, []string{"DescribeTaskDefinition", "RegisterTaskDefinition", "DescribeTargetGroups", "DescribeServices", "UpdateService"}},
+		"in no target group": {same, group("DescribeTargetGroups"), []string{alone}, []string{"DescribeTaskDefinition", "DescribeTargetGroups", "DescribeServices", "UpdateService"}},
+		"on its way to gone": {same, group("DescribeTargetGroups"), []string{service("DRAINING", arnOne, 0), service("INACTIVE", arnOne, 0)}, []string{"DescribeTaskDefinition", "DescribeTargetGroups", "DescribeServices", "DescribeServices", "CreateService"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &script{t: t, answers: map[string][]string{
 				"DescribeTaskDefinition": {test.definition}, "RegisterTaskDefinition": {made},
 				"DescribeServices": test.services, "CreateService": {"{}"}, "UpdateService": {"{}"},
+				"DescribeTargetGroups": {test.group}, "CreateTargetGroup": {group("CreateTargetGroup")},
+				"ModifyTargetGroupAttributes": {`<ModifyTargetGroupAttributesResponse><ModifyTargetGroupAttributesResult/></ModifyTargetGroupAttributesResponse>`},
 			}}
 			if err := deploymentAt(t, s).create(context.Background()); err != nil {
 				t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 )
 
 // Every SDK wants credentials; longshore dev takes any. The same are shown to
@@ -40,6 +41,9 @@ type deployment struct {
 	region     string
 	definition string // path of the task definition's JSON
 	service    string
+	group      string // target group of the service; its container and port are the definition's first
+	front      string // URL of the proxy in front of the group; empty: none
+	balancing  *elb.Client
 	count      int32
 	limit      time.Duration // how long it may take until it is stable
 }
@@ -51,6 +55,8 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&d.region, "region", "us-east-1", "region in the requests")
 	flags.StringVar(&d.definition, "definition", "deploy/sample/web.json", "file with the task definition")
 	flags.StringVar(&d.service, "service", "web", "name of the service")
+	flags.StringVar(&d.group, "group", "web", "name of the target group of the service")
+	flags.StringVar(&d.front, "front", "", "URL of a proxy in front of the target group")
 	flags.DurationVar(&d.limit, "limit", 3*time.Minute, "how long to wait for the service")
 	count := flags.Int("count", 3, "number of tasks")
 	if err := flags.Parse(args); err != nil {
@@ -58,6 +64,11 @@ func run(ctx context.Context, args []string) error {
 	}
 	d.count = int32(*count)
 	d.client = ecs.New(ecs.Options{
+		BaseEndpoint: aws.String(d.endpoint),
+		Region:       d.region,
+		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
+	})
+	d.balancing = elb.New(elb.Options{
 		BaseEndpoint: aws.String(d.endpoint),
 		Region:       d.region,
 		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),

@@ -35,7 +35,11 @@ func (d deployment) show(ctx context.Context, out io.Writer) error {
 
 func (d deployment) print(out io.Writer, rows []row) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "\nThe service %s runs %d tasks:\n\n", d.service, len(rows))
+	if d.front != "" {
+		fmt.Fprintf(&text, "\nThe service %s answers behind one address, whichever tasks it has:\n\n  %s\n\nIts %d tasks by themselves:\n\n", d.service, d.front, len(rows))
+	} else {
+		fmt.Fprintf(&text, "\nThe service %s runs %d tasks:\n\n", d.service, len(rows))
+	}
 	for _, r := range rows {
 		fmt.Fprintf(&text, "  %s\n", r.url)
 	}

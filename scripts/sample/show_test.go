@@ -61,6 +61,18 @@ func TestPrint_ShowsURLsThenCommandsThenTheTable(t *testing.T) {
 	}
 }
 
+func TestPrint_BeginsWithTheOneAddressOfTheProxy(t *testing.T) {
+	d := deployment{endpoint: "http://127.0.0.1:7470", region: "eu-west-1", service: "web", front: "http://127.0.0.1:8080/"}
+	var out strings.Builder
+	if err := d.print(&out, rowsOf([]types.Task{task("abc", binding("", 32768, "tcp"))})); err != nil {
+		t.Fatal(err)
+	}
+	front, own := strings.Index(out.String(), "  http://127.0.0.1:8080/\n"), strings.Index(out.String(), "http://127.0.0.1:32768/")
+	if front < 0 || own < front {
+		t.Errorf("printed\n%s\nwant the proxy's address, and then the task's", out.String())
+	}
+}
+
 func TestReasons_JoinsTheTasksReasonWithThoseOfItsContainers(t *testing.T) {
 	got := reasons(types.Task{
 		StoppedReason: aws.String("Task failed to start"),

@@ -15,8 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
-// wait returns once the service is stable and each of its tasks has answered
-// a request. If it does not come to that, the error tells what the service and
+// wait returns once the service is stable and each of its tasks, and the
+// proxy in front of them if there is one, has answered a request. If it does not come to that, the error tells what the service and
 // its tasks said about it.
 func (d deployment) wait(ctx context.Context) error {
 	waiter := ecs.NewServicesStableWaiter(d.client, func(o *ecs.ServicesStableWaiterOptions) {
@@ -38,6 +38,12 @@ func (d deployment) wait(ctx context.Context) error {
 		if err := untilAnswered(ctx, row.url); err != nil {
 			return fmt.Errorf("task %s: %w", row.task, err)
 		}
+	}
+	if d.front == "" {
+		return nil
+	}
+	if err := untilAnswered(ctx, d.front); err != nil {
+		return fmt.Errorf("the proxy in front of target group %s: %w", d.group, err)
 	}
 	return nil
 }

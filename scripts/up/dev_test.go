@@ -45,7 +45,7 @@ func TestEnsureDev_StartsOneThatOutlivesTheCallAndIsFoundAgain(t *testing.T) {
 	if err := ensureDev(ctx, c, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	first, err := running(c)
+	first, err := c.dev().running()
 	if err != nil || first == nil {
 		t.Fatalf("running = %v, %v; want the process just started", first, err)
 	}
@@ -60,7 +60,7 @@ func TestEnsureDev_StartsOneThatOutlivesTheCallAndIsFoundAgain(t *testing.T) {
 	if err := ensureDev(ctx, other, &said); err != nil {
 		t.Fatal(err)
 	}
-	second, err := running(c)
+	second, err := c.dev().running()
 	if err != nil || second == nil || *second != *first {
 		t.Errorf("after the second call %v, %v runs; want still %v", second, err, first)
 	}
@@ -71,7 +71,7 @@ func TestEnsureDev_StartsOneThatOutlivesTheCallAndIsFoundAgain(t *testing.T) {
 	if err := stopDev(ctx, c); err != nil {
 		t.Fatal(err)
 	}
-	if after, err := running(c); err != nil || after != nil {
+	if after, err := c.dev().running(); err != nil || after != nil {
 		t.Errorf("after stopDev %v, %v runs; want nothing", after, err)
 	}
 }
@@ -101,10 +101,10 @@ func TestEnsureDev_TakesReadyOnlyFromStandardOutputAsAWholeWord(t *testing.T) {
 
 func TestRunning_IsNotFooledByAnotherProcessWithTheSameID(t *testing.T) {
 	c := checkout(t, "")
-	if err := writeRecord(c, record{PID: os.Getpid(), Birth: "1", APIAddr: "x"}); err != nil {
+	if err := c.dev().write(record{PID: os.Getpid(), Birth: "1", APIAddr: "x"}); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := running(c); err != nil || r != nil {
+	if r, err := c.dev().running(); err != nil || r != nil {
 		t.Errorf("running = %v, %v; want nothing", r, err)
 	}
 }

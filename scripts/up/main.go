@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	stop := flag.Bool("stop", false, "end longshore dev instead of starting it")
+	stop := flag.Bool("stop", false, "end longshore dev and the proxy instead of starting them")
 	flag.Parse()
 	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer release()
@@ -37,7 +37,7 @@ func run(ctx context.Context, stop bool) error {
 		return err
 	}
 	if stop {
-		err = stopDev(ctx, c)
+		err = errors.Join(stopProxy(ctx, c), stopDev(ctx, c))
 	} else {
 		err = up(ctx, c)
 	}
@@ -54,6 +54,7 @@ type config struct {
 	opsAddr   string
 	// endpointsAddr is where proxies learn of targets.
 	endpointsAddr string
+	proxyAddr     string // where the sample is reached, however many tasks it has
 }
 
 func configFromEnvironment() (config, error) {
@@ -78,6 +79,7 @@ func configFromEnvironment() (config, error) {
 		opsAddr:   setting("LONGSHORE_OPS_ADDR", "127.0.0.1:7472"),
 
 		endpointsAddr: setting("LONGSHORE_ENDPOINTS_ADDR", "127.0.0.1:7473"),
+		proxyAddr:     setting("LONGSHORE_PROXY_ADDR", "127.0.0.1:8080"),
 	}
 	c.dataDir = setting("LONGSHORE_DATA_DIR", filepath.Join(c.runDir, "dev"))
 	if err := os.MkdirAll(filepath.Join(c.runDir, "bin"), 0o755); err != nil {

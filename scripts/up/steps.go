@@ -23,11 +23,15 @@ type step struct {
 func up(ctx context.Context, c config) error {
 	sample := func(verb string) func(context.Context, io.Writer) error {
 		return func(ctx context.Context, out io.Writer) error {
-			record, err := readRecord(c)
+			record, err := c.dev().read()
 			if err != nil {
 				return err
 			}
-			return command(ctx, c, out, filepath.Join(c.runDir, "bin", "sample"), "-endpoint", "http://"+record.APIAddr, verb)
+			url, err := front(c)
+			if err != nil {
+				return err
+			}
+			return command(ctx, c, out, filepath.Join(c.runDir, "bin", "sample"), "-endpoint", "http://"+record.APIAddr, "-front", url, verb)
 		}
 	}
 	steps := []step{
@@ -40,6 +44,7 @@ func up(ctx context.Context, c config) error {
 				"-tag", "longshore-sample:latest", "-entrypoint", "/web", "./deploy/sample/web")
 		}},
 		{"Start longshore dev", func(ctx context.Context, out io.Writer) error { return ensureDev(ctx, c, out) }},
+		{"Start HAProxy in front of the target group " + proxied, func(ctx context.Context, out io.Writer) error { return ensureProxy(ctx, c, out) }},
 		{"Create the service web of 3 tasks", sample("create")},
 		{"Wait until all tasks run and answer", sample("wait")},
 	}
@@ -50,7 +55,7 @@ func up(ctx context.Context, c config) error {
 		return err
 	}
 	fmt.Printf("\nlongshore dev goes on in the background (log: %s).\nStop it, and what was started for it, with: make stop\n",
-		c.short(c.logPath()))
+		c.short(c.dev().logPath()))
 	return nil
 }
 
