@@ -22,6 +22,8 @@ type amounts [resources]int64
 // without a look at each; and most blocks are passed over for their ranges.
 type block struct {
 	owner *mark
+	// What has pointers comes first: the collector looks no further.
+	nodes [wordBits / nodeLanes]*nodes
 	// least and most are what the eligible lanes have left.
 	least, most amounts
 	// ranked is the number of eligible lanes, and order has them by what they have
@@ -34,13 +36,41 @@ type block struct {
 	ranges  [resources]uint64
 	richest [resources][wordBits]uint8
 	free    [resources][wordBits]int64
-	nodes   [wordBits]*node
+}
+
+const nodeLanes = 8
+
+// nodes are the nodes of some lanes; copy-on-write, as blocks are.
+type nodes struct {
+	owner *mark
+	lanes [nodeLanes]*node
 }
 
 func newBlock(owner *mark) *block {
 	b := &block{owner: owner}
 	b.measure()
 	return b
+}
+
+// node is the node of a lane, nil if it has no instance.
+func (b *block) node(lane int) *node {
+	if some := b.nodes[lane/nodeLanes]; some != nil {
+		return some.lanes[lane%nodeLanes]
+	}
+	return nil
+}
+
+// setNode makes the node of a lane another.
+func (b *block) setNode(lane int, n *node) {
+	some := b.nodes[lane/nodeLanes]
+	switch {
+	case some == nil:
+		some = &nodes{owner: b.owner}
+	case some.owner != b.owner:
+		some = &nodes{owner: b.owner, lanes: some.lanes}
+	}
+	some.lanes[lane%nodeLanes] = n
+	b.nodes[lane/nodeLanes] = some
 }
 
 func (b *block) freeAt(lane int) amounts {

@@ -2,12 +2,9 @@ package placement
 
 import (
 	"iter"
-	"maps"
 	"math/bits"
 	"slices"
 	"sync"
-
-	"github.com/tidwall/btree"
 )
 
 // Fleet is the instances of one cluster and what is used of them.
@@ -24,33 +21,19 @@ type Fleet struct {
 	cloning sync.Mutex
 	owner   *mark
 
-	slots       *btree.Map[string, int]
-	blocks      []*block
-	blocksOwner *mark
-	masks       *masks
-	index       index
-	scratches   *sync.Pool // of *scratch
-}
-
-// masks are the sets that hold most instances of any fleet, as dense words.
-type masks struct {
-	owner    *mark
-	present  []uint64
-	eligible []uint64 // active, and the agent is connected
-	active   []uint64
+	hosts *hosts
+	rows  rows
+	// ports are the slots where a host port is reserved or used.
+	ports *keyed[hostPort, *bitset]
+	// groups are the slots that have tasks of a group.
+	groups    *keyed[groupName, *group]
+	scratches *sync.Pool // of *scratch
 }
 
 // NewFleet is a cluster without instances.
 func NewFleet() *Fleet {
 	owner := new(mark)
-	return &Fleet{
-		owner:       owner,
-		slots:       btree.NewMap[string, int](treeDegree),
-		blocksOwner: owner,
-		masks:       &masks{owner: owner},
-		index:       newIndex(),
-		scratches:   new(sync.Pool),
-	}
+	return &Fleet{owner: owner, hosts: newHosts(owner), scratches: new(sync.Pool)}
 }
 
 // Clone is a second fleet with the same content, in constant time. Each of the two
@@ -59,23 +42,15 @@ func (f *Fleet) Clone() *Fleet {
 	f.cloning.Lock()
 	defer f.cloning.Unlock()
 	f.owner = new(mark)
-	return &Fleet{
-		owner:       new(mark),
-		slots:       f.slots.Copy(),
-		blocks:      f.blocks,
-		blocksOwner: f.blocksOwner,
-		masks:       f.masks,
-		index:       f.index.clone(),
-		scratches:   f.scratches,
-	}
+	return &Fleet{owner: new(mark), hosts: f.hosts, rows: f.rows, ports: f.ports, groups: f.groups, scratches: f.scratches}
 }
 
 // Len is the number of instances, of whatever status.
-func (f *Fleet) Len() int { return f.slots.Len() }
+func (f *Fleet) Len() int { return f.hosts.slots.Len() }
 
 // Instance is the instance with the id, and whether there is one.
 func (f *Fleet) Instance(id string) (View, bool) {
-	slot, ok := f.slots.Get(id)
+	slot, ok := f.hosts.slots.Get(id)
 	if !ok {
 		return View{}, false
 	}
@@ -85,7 +60,7 @@ func (f *Fleet) Instance(id string) (View, bool) {
 // All goes through the instances in the order of their slots.
 func (f *Fleet) All() iter.Seq[View] {
 	return func(yield func(View) bool) {
-		for slot := range members(f.masks.present) {
+		for slot := range members(f.hosts.present) {
 			if !yield(f.view(slot)) {
 				return
 			}
@@ -98,11 +73,10 @@ func (f *Fleet) All() iter.Seq[View] {
 func (f *Fleet) PutInstance(in Instance) {
 	next := &in
 	reserved := slices.Compact(hostPorts(in.ReservedTCP, in.ReservedUDP))
-	slot, known := f.slots.Get(in.ID)
+	f.hosts = f.hosts.writable(f.owner)
+	slot, known := f.hosts.slots.Get(in.ID)
 	if !known {
-		slot = f.freeSlot()
-		f.slots.Set(in.ID, slot)
-		f.writableBlock(slot).nodes[slot&wordMask] = &node{owner: f.owner, instance: &Instance{ID: in.ID}}
+		slot = f.takeSlot(in.ID)
 	}
 	b, n := f.writableNode(slot)
 	old, oldReserved := n.instance, n.reserved
@@ -118,52 +92,54 @@ func (f *Fleet) PutInstance(in Instance) {
 	if next.eligible() {
 		b.enter(lane)
 	}
-	f.setMasks(slot, next)
-
-	if !maps.Equal(old.Attributes, next.Attributes) {
-		f.index.removeAttributes(f.owner, slot, old.Attributes)
-		f.index.addAttributes(f.owner, slot, next.Attributes)
-	}
+	f.hosts.put(slot, old, next)
 	for _, p := range oldReserved {
 		if !n.portTaken(p) {
-			f.index.freePort(f.owner, slot, p)
+			f.freePort(slot, p)
 		}
 	}
 	for _, p := range reserved {
-		f.index.takePort(f.owner, slot, p)
+		f.takePort(slot, p)
 	}
-	if len(next.GPUs) > 0 {
-		f.index.gpus = f.index.gpus.with(f.owner, slot)
-	} else {
-		f.index.gpus = f.index.gpus.without(f.owner, slot)
+}
+
+// takeSlot gives a new instance a slot.
+func (f *Fleet) takeSlot(id string) int {
+	slot, ok := f.hosts.freeSlot()
+	if !ok {
+		slot = f.rows.size << wordShift
+		f.rows.add(newBlock(f.owner), f.owner)
+		f.hosts.grow()
 	}
+	f.hosts.slots.Set(id, slot)
+	f.rows.writable(slot>>wordShift, f.owner).setNode(slot&wordMask, &node{owner: f.owner, instance: &Instance{ID: id}})
+	return slot
 }
 
 // RemoveInstance takes an instance out, with what is used of it, and tells whether
 // there was one.
 func (f *Fleet) RemoveInstance(id string) bool {
-	slot, ok := f.slots.Delete(id)
+	slot, ok := f.hosts.slots.Get(id)
 	if !ok {
 		return false
 	}
+	f.hosts = f.hosts.writable(f.owner)
 	b, n := f.writableNode(slot)
 	lane := slot & wordMask
 	if f.eligible(slot) {
 		b.leave(lane)
 	}
-	f.unsetMasks(slot)
-	f.index.removeAttributes(f.owner, slot, n.instance.Attributes)
 	for _, p := range n.reserved {
-		f.index.freePort(f.owner, slot, p)
+		f.freePort(slot, p)
 	}
 	for _, p := range n.ports {
-		f.index.freePort(f.owner, slot, p)
+		f.freePort(slot, p)
 	}
+	f.hosts.remove(slot, n.instance)
 	for _, c := range n.groups {
-		f.index.setTasks(f.owner, slot, c.group, c.tasks, 0)
+		f.setTasks(slot, n.instance, c.group, c.tasks, 0)
 	}
-	f.index.gpus = f.index.gpus.without(f.owner, slot)
-	b.nodes[lane] = nil
+	b.setNode(lane, nil)
 	for r := range b.free {
 		b.free[r][lane] = 0
 	}
@@ -175,7 +151,7 @@ func (f *Fleet) RemoveInstance(id string) bool {
 // as much is given back. It reports whether the instance is known; if it is not,
 // nothing is changed.
 func (f *Fleet) AddTask(instanceID string, u Use) bool {
-	slot, ok := f.slots.Get(instanceID)
+	slot, ok := f.hosts.slots.Get(instanceID)
 	if ok {
 		f.addTask(slot, &u)
 	}
@@ -187,21 +163,21 @@ func (f *Fleet) addTask(slot int, u *Use) {
 	f.take(b, slot, u.takes())
 	for _, p := range hostPorts(u.TCP, u.UDP) {
 		n.ports = insert(n.ports, p)
-		f.index.takePort(f.owner, slot, p)
+		f.takePort(slot, p)
 	}
 	for _, id := range u.GPUs {
 		n.gpus = insert(n.gpus, id)
 	}
 	n.tasks++
 	before := n.addGroup(u.Group, 1)
-	f.index.setTasks(f.owner, slot, u.Group, before, before+1)
+	f.setTasks(slot, n.instance, u.Group, before, before+1)
 }
 
 // RemoveTask gives back to an instance what [Fleet.AddTask] took, with the same Use.
 // It reports whether the instance is known and has a task of the group; if not,
 // nothing is changed.
 func (f *Fleet) RemoveTask(instanceID string, u Use) bool {
-	slot, ok := f.slots.Get(instanceID)
+	slot, ok := f.hosts.slots.Get(instanceID)
 	if !ok || f.node(slot).groupTasks(u.Group) == 0 {
 		return false
 	}
@@ -210,7 +186,7 @@ func (f *Fleet) RemoveTask(instanceID string, u Use) bool {
 	for _, p := range hostPorts(u.TCP, u.UDP) {
 		n.ports = remove(n.ports, p)
 		if !n.portTaken(p) {
-			f.index.freePort(f.owner, slot, p)
+			f.freePort(slot, p)
 		}
 	}
 	for _, id := range u.GPUs {
@@ -218,7 +194,7 @@ func (f *Fleet) RemoveTask(instanceID string, u Use) bool {
 	}
 	n.tasks--
 	before := n.addGroup(u.Group, -1)
-	f.index.setTasks(f.owner, slot, u.Group, before, before-1)
+	f.setTasks(slot, n.instance, u.Group, before, before-1)
 	return true
 }
 
@@ -239,80 +215,63 @@ func (f *Fleet) take(b *block, slot int, taken amounts) {
 	}
 }
 
-func (f *Fleet) node(slot int) *node { return f.blocks[slot>>wordShift].nodes[slot&wordMask] }
+// setTasks notes that a slot that had so many tasks of a group has another number.
+func (f *Fleet) setTasks(slot int, in *Instance, name string, from, to int) {
+	old := f.groups.get(groupName(name))
+	g := old.writable(f.owner)
+	g.change(f.hosts, slot, in, from, to)
+	switch {
+	case len(g.digits) == 0:
+		f.groups = f.groups.without(f.owner, groupName(name))
+	case g != old:
+		f.groups = f.groups.with(f.owner, groupName(name), g)
+	}
+}
+
+// digitsOf are the digits of the group, none if it has no tasks.
+func (f *Fleet) digitsOf(name string) []*bitset {
+	if g := f.groups.get(groupName(name)); g != nil {
+		return g.digits
+	}
+	return nil
+}
+
+func (f *Fleet) takePort(slot int, p hostPort) {
+	old := f.ports.get(p)
+	if s := old.with(f.owner, slot); s != old {
+		f.ports = f.ports.with(f.owner, p, s)
+	}
+}
+
+func (f *Fleet) freePort(slot int, p hostPort) {
+	old := f.ports.get(p)
+	switch s := old.without(f.owner, slot); s {
+	case old:
+	case nil:
+		f.ports = f.ports.without(f.owner, p)
+	default:
+		f.ports = f.ports.with(f.owner, p, s)
+	}
+}
+
+func (f *Fleet) node(slot int) *node { return f.rows.of(slot >> wordShift).node(slot & wordMask) }
 
 func (f *Fleet) view(slot int) View {
-	b := f.blocks[slot>>wordShift]
-	return View{node: b.nodes[slot&wordMask], free: b.freeAt(slot & wordMask)}
+	b := f.rows.of(slot >> wordShift)
+	return View{node: b.node(slot & wordMask), free: b.freeAt(slot & wordMask)}
 }
 
-func (f *Fleet) eligible(slot int) bool { return has(f.masks.eligible, slot) }
-
-// freeSlot is the lowest slot that no instance has; it makes room if there is none.
-func (f *Fleet) freeSlot() int {
-	for i, w := range f.masks.present {
-		if w != ^uint64(0) {
-			return i<<wordShift + bits.TrailingZeros64(^w)
-		}
-	}
-	m := f.writableMasks()
-	m.present = append(m.present, 0)
-	m.eligible = append(m.eligible, 0)
-	m.active = append(m.active, 0)
-	f.ownBlocks()
-	f.blocks = append(f.blocks, newBlock(f.owner))
-	return (len(f.blocks) - 1) << wordShift
-}
-
-func (f *Fleet) setMasks(slot int, in *Instance) {
-	m := f.writableMasks()
-	set(m.present, slot, true)
-	set(m.active, slot, in.Status == Active)
-	set(m.eligible, slot, in.eligible())
-}
-
-func (f *Fleet) unsetMasks(slot int) {
-	m := f.writableMasks()
-	set(m.present, slot, false)
-	set(m.active, slot, false)
-	set(m.eligible, slot, false)
-}
-
-func (f *Fleet) writableMasks() *masks {
-	if m := f.masks; m.owner != f.owner {
-		f.masks = &masks{
-			owner:    f.owner,
-			present:  slices.Clone(m.present),
-			eligible: slices.Clone(m.eligible),
-			active:   slices.Clone(m.active),
-		}
-	}
-	return f.masks
-}
-
-func (f *Fleet) ownBlocks() {
-	if f.blocksOwner != f.owner {
-		f.blocks = slices.Clone(f.blocks)
-		f.blocksOwner = f.owner
-	}
-}
-
-func (f *Fleet) writableBlock(slot int) *block {
-	f.ownBlocks()
-	i := slot >> wordShift
-	if f.blocks[i].owner != f.owner {
-		c := *f.blocks[i]
-		c.owner = f.owner
-		f.blocks[i] = &c
-	}
-	return f.blocks[i]
-}
+func (f *Fleet) eligible(slot int) bool { return has(f.hosts.eligible, slot) }
 
 func (f *Fleet) writableNode(slot int) (*block, *node) {
-	b := f.writableBlock(slot)
+	b := f.rows.writable(slot>>wordShift, f.owner)
 	lane := slot & wordMask
-	b.nodes[lane] = b.nodes[lane].writable(f.owner)
-	return b, b.nodes[lane]
+	n := b.node(lane)
+	if own := n.writable(f.owner); own != n {
+		n = own
+		b.setNode(lane, n)
+	}
+	return b, n
 }
 
 func has(mask []uint64, slot int) bool { return mask[slot>>wordShift]>>(slot&wordMask)&1 != 0 }

@@ -129,7 +129,7 @@ func (n *node) writable(owner *mark) *node {
 	c.owner = owner
 	c.ports = slices.Clone(n.ports)
 	c.gpus = slices.Clone(n.gpus)
-	c.groups = slices.Clone(n.groups)
+	c.groups = append(make([]groupCount, 0, len(n.groups)+1), n.groups...) // for one more
 	return &c
 }
 

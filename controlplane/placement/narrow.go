@@ -44,7 +44,7 @@ func (s *search) narrowToAny(alternatives []query.Narrowing, free int) (whole bo
 
 // restrict leaves the candidates that meet a condition, unless that is left to Match.
 func (s *search) restrict(c query.Condition, free int) bool {
-	values, all := s.fleet.index.firstValuesOf(c.Attribute, max(fewValues, s.fleet.Len()/8))
+	values, all := s.fleet.hosts.firstValuesOf(c.Attribute, max(fewValues, s.fleet.Len()/8))
 	if !all {
 		return false
 	}
@@ -56,7 +56,7 @@ func (s *search) restrict(c query.Condition, free int) bool {
 		}
 	}
 	if c.Holds("", false) {
-		carriers, _ := s.fleet.index.carriers.Get(c.Attribute)
+		carriers := s.fleet.hosts.carriersOf(c.Attribute)
 		carriers.addRest(meets, s.candidates)
 	}
 	copy(s.candidates, meets)
@@ -65,7 +65,7 @@ func (s *search) restrict(c query.Condition, free int) bool {
 
 // keepGroup leaves the candidates that have tasks of a group, or those that have none.
 func (s *search) keepGroup(g query.Group, free int) {
-	digits := s.fleet.index.digitsOf(g.Name)
+	digits := s.fleet.digitsOf(g.Name)
 	if g.Absent {
 		for _, digit := range digits {
 			digit.dropFrom(s.candidates)

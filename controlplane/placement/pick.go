@@ -76,7 +76,7 @@ func nth(mask []uint64, n int) int {
 
 // pickFewest prefers the slots with the fewest tasks of the group.
 func (s *search) pickFewest(scope []uint64, strategy int) (int, bool) {
-	digits := s.fleet.index.digitsOf(s.request.Group)
+	digits := s.fleet.digitsOf(s.request.Group)
 	fewest, _ := s.masks(strategy)
 	for anyOf(scope) {
 		copy(fewest, scope)
@@ -152,7 +152,7 @@ func (s *search) tightest(scope []uint64, resource int) (int, bool) {
 		if lanes == 0 {
 			continue
 		}
-		b := s.fleet.blocks[i]
+		b := s.fleet.rows.of(i)
 		if lane, ok := b.tightest(resource, s.need, lanes, least); ok {
 			least, slot = b.free[resource][lane], i<<wordShift+lane
 			if least == s.need[resource] {
@@ -167,7 +167,7 @@ func (s *search) tightest(scope []uint64, resource int) (int, bool) {
 func (s *search) withFree(mask, scope []uint64, resource int, free int64) {
 	for i, lanes := range scope {
 		mask[i] = 0
-		b := s.fleet.blocks[i]
+		b := s.fleet.rows.of(i)
 		if b.least[resource] > free || b.most[resource] < free {
 			continue
 		}

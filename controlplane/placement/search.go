@@ -34,7 +34,7 @@ const (
 )
 
 func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
-	scratch.words = len(f.blocks)
+	scratch.words = f.rows.size
 	s := &search{
 		request:    r,
 		need:       r.needs(),
@@ -45,7 +45,6 @@ func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
 	}
 	clear(s.passed)
 	s.startCandidates()
-	x := &f.index
 	s.require(r.RequiredAttributes)
 	for i := range r.MemberOf {
 		if p := &r.MemberOf[i]; !s.narrow(&p.Within, strategyMasks) {
@@ -54,16 +53,15 @@ func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
 	}
 	s.oneByOne = r.GPUCount > 0 || len(s.asked) > 0
 	for _, p := range hostPorts(r.TCP, r.UDP) {
-		taken, _ := x.ports.Get(p)
-		taken.dropFrom(s.candidates)
+		f.ports.get(p).dropFrom(s.candidates)
 	}
 	if r.DistinctInstance {
-		for _, digit := range x.digitsOf(r.Group) {
+		for _, digit := range f.digitsOf(r.Group) {
 			digit.dropFrom(s.candidates)
 		}
 	}
 	if r.GPUCount > 0 {
-		x.gpus.keepIn(s.candidates)
+		f.hosts.gpus.keepIn(s.candidates)
 	}
 	return s
 }
@@ -72,12 +70,12 @@ func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
 // request names.
 func (s *search) startCandidates() {
 	if s.request.Candidates == nil {
-		copy(s.candidates, s.fleet.masks.eligible)
+		copy(s.candidates, s.fleet.hosts.eligible)
 		return
 	}
 	clear(s.candidates)
 	for _, id := range s.request.Candidates {
-		if slot, ok := s.fleet.slots.Get(id); ok && s.fleet.eligible(slot) {
+		if slot, ok := s.fleet.hosts.slots.Get(id); ok && s.fleet.eligible(slot) {
 			set(s.candidates, slot, true)
 		}
 	}
@@ -87,9 +85,9 @@ func (s *search) require(attributes []Attribute) {
 	for _, a := range attributes {
 		var holders *bitset
 		if a.AnyValue {
-			holders, _ = s.fleet.index.carriers.Get(a.Name)
+			holders = s.fleet.hosts.carriersOf(a.Name)
 		} else {
-			holders = s.fleet.index.valueOf(a.Name, a.Value)
+			holders = s.fleet.hosts.valueOf(a.Name, a.Value)
 		}
 		// Most of what definitions require every instance can do.
 		if holders.len() < s.fleet.Len() {
@@ -132,7 +130,7 @@ func (s *search) settle(scope []uint64) {
 		if open == 0 {
 			continue
 		}
-		good := open & s.fleet.blocks[i].fitting(s.need)
+		good := open & s.fleet.rows.of(i).fitting(s.need)
 		if s.oneByOne {
 			for lanes := good; lanes != 0; lanes &= lanes - 1 {
 				if !s.passesOneByOne(s.fleet.view(i<<wordShift + bits.TrailingZeros64(lanes))) {

@@ -44,24 +44,13 @@ func (s *search) tallyOf(strategy int, attribute string) *tally {
 }
 
 func newTally(f *Fleet, group, attribute string) *tally {
-	values := f.index.valuesOf(attribute)
-	carriers, _ := f.index.carriers.Get(attribute)
+	counted := f.censusOf(f.groups.get(groupName(group)), attribute)
+	values := counted.values
 	entries := make([]tallied, len(values)+1)
 	for i, v := range values {
-		entries[i] = tallied{value: v.value, slots: v.slots}
+		entries[i] = tallied{value: v.value, slots: v.slots, tasks: counted.tasks[i]}
 	}
-	entries[len(values)] = tallied{slots: carriers, lack: true}
-
-	active := f.masks.active
-	for j, digit := range f.index.digitsOf(group) {
-		rest := digit.count(active) << j
-		for i, v := range values {
-			tasks := digit.countShared(v.slots, active) << j
-			entries[i].tasks += tasks
-			rest -= tasks
-		}
-		entries[len(values)].tasks += rest
-	}
+	entries[len(values)] = tallied{slots: f.hosts.carriersOf(attribute), lack: true, tasks: counted.tasks[len(values)]}
 
 	t := &tally{attribute: attribute, values: make([]*tallied, len(entries)), absent: &entries[len(values)]}
 	for i := range entries {
