@@ -10,8 +10,8 @@ const (
 
 // mark is the identity of a writer. What carries a fleet's own mark was made since
 // the fleet was last cloned and can be changed in place; everything else is shared
-// and must be copied first. It has a size so that no two have the same address.
-type mark struct{ _ byte }
+// and must be copied first.
+type mark uint64
 
 // chunkWords is how many words a chunk of a set has.
 const chunkWords = 8
@@ -19,7 +19,7 @@ const chunkWords = 8
 // chunk is the part of a set that covers the words [at*chunkWords, (at+1)*chunkWords)
 // of a mask.
 type chunk struct {
-	owner *mark
+	owner mark
 	words [chunkWords]uint64
 }
 
@@ -33,7 +33,7 @@ type placed struct {
 // shared set of a whole fleet copies 16 bytes per 512 instances and one chunk. A nil set
 // is empty, and no set that is stored anywhere is empty without being nil.
 type bitset struct {
-	owner  *mark
+	owner  mark
 	size   int      // slots in the set
 	chunks []placed // in order, none empty
 }
@@ -81,7 +81,7 @@ func (s *bitset) has(slot int) bool {
 
 // writable is the set itself if the owner made it, else a copy of the owner's, which
 // shares its chunks.
-func (s *bitset) writable(owner *mark) *bitset {
+func (s *bitset) writable(owner mark) *bitset {
 	if s == nil {
 		return &bitset{owner: owner}
 	}
@@ -105,7 +105,7 @@ func (s *bitset) word(position, slot int) *uint64 {
 }
 
 // with is the set and the slot; the receiver is changed only if the owner made it.
-func (s *bitset) with(owner *mark, slot int) *bitset {
+func (s *bitset) with(owner mark, slot int) *bitset {
 	if s.has(slot) {
 		return s
 	}
@@ -122,7 +122,7 @@ func (s *bitset) with(owner *mark, slot int) *bitset {
 }
 
 // without is the set less the slot, nil when nothing is left.
-func (s *bitset) without(owner *mark, slot int) *bitset {
+func (s *bitset) without(owner mark, slot int) *bitset {
 	if !s.has(slot) {
 		return s
 	}

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Fleet is the instances of one cluster and what is used of them.
@@ -19,21 +20,31 @@ type Fleet struct {
 	// cloning orders the Clones of one Fleet: a clone takes away the right to change
 	// shared parts in place from both sides, which is a write that readers do not see.
 	cloning sync.Mutex
-	owner   *mark
+	owner   mark
 
 	hosts *hosts
 	rows  rows
 	// ports are the slots where a host port is reserved or used.
 	ports *keyed[hostPort, *bitset]
 	// groups are the slots that have tasks of a group.
-	groups    *keyed[groupName, *group]
-	scratches *sync.Pool // of *scratch
+	groups *keyed[groupName, *group]
+	kin    *kin
 }
+
+// kin is what a fleet and all of its clones have in common.
+type kin struct {
+	marks     atomic.Uint64 // given out so far
+	scratches sync.Pool     // of *scratch
+}
+
+// mark is one that nothing carries yet.
+func (k *kin) mark() mark { return mark(k.marks.Add(1)) }
 
 // NewFleet is a cluster without instances.
 func NewFleet() *Fleet {
-	owner := new(mark)
-	return &Fleet{owner: owner, hosts: newHosts(owner), scratches: new(sync.Pool)}
+	k := new(kin)
+	owner := k.mark()
+	return &Fleet{owner: owner, hosts: newHosts(owner), kin: k}
 }
 
 // Clone is a second fleet with the same content, in constant time. Each of the two
@@ -41,8 +52,8 @@ func NewFleet() *Fleet {
 func (f *Fleet) Clone() *Fleet {
 	f.cloning.Lock()
 	defer f.cloning.Unlock()
-	f.owner = new(mark)
-	return &Fleet{owner: new(mark), hosts: f.hosts, rows: f.rows, ports: f.ports, groups: f.groups, scratches: f.scratches}
+	f.owner = f.kin.mark()
+	return &Fleet{owner: f.kin.mark(), hosts: f.hosts, rows: f.rows, ports: f.ports, groups: f.groups, kin: f.kin}
 }
 
 // Len is the number of instances, of whatever status.
@@ -87,12 +98,13 @@ func (f *Fleet) PutInstance(in Instance) {
 		b.leave(lane)
 	}
 	for r, offered := range next.offers() {
-		b.free[r][lane] += offered - old.offers()[r]
+		n.free[r] += offered - old.offers()[r]
 	}
+	b.setFree(lane, n.free)
 	if next.eligible() {
 		b.enter(lane)
 	}
-	f.hosts.put(slot, old, next)
+	f.hosts.put(slot, old, next, f.kin)
 	for _, p := range oldReserved {
 		if !n.portTaken(p) {
 			f.freePort(slot, p)
@@ -135,14 +147,12 @@ func (f *Fleet) RemoveInstance(id string) bool {
 	for _, p := range n.ports {
 		f.freePort(slot, p)
 	}
-	f.hosts.remove(slot, n.instance)
+	f.hosts.remove(slot, n.instance, f.kin)
 	for _, c := range n.groups {
 		f.setTasks(slot, n.instance, c.group, c.tasks, 0)
 	}
 	b.setNode(lane, nil)
-	for r := range b.free {
-		b.free[r][lane] = 0
-	}
+	b.setFree(lane, amounts{})
 	return true
 }
 
@@ -160,7 +170,7 @@ func (f *Fleet) AddTask(instanceID string, u Use) bool {
 
 func (f *Fleet) addTask(slot int, u *Use) {
 	b, n := f.writableNode(slot)
-	f.take(b, slot, u.takes())
+	f.take(b, n, slot, u.takes())
 	for _, p := range hostPorts(u.TCP, u.UDP) {
 		n.ports = insert(n.ports, p)
 		f.takePort(slot, p)
@@ -182,7 +192,7 @@ func (f *Fleet) RemoveTask(instanceID string, u Use) bool {
 		return false
 	}
 	b, n := f.writableNode(slot)
-	f.take(b, slot, amounts{-u.CPU, -u.MemoryMiB})
+	f.take(b, n, slot, amounts{-u.CPU, -u.MemoryMiB})
 	for _, p := range hostPorts(u.TCP, u.UDP) {
 		n.ports = remove(n.ports, p)
 		if !n.portTaken(p) {
@@ -199,7 +209,7 @@ func (f *Fleet) RemoveTask(instanceID string, u Use) bool {
 }
 
 // take lowers what is left in a slot.
-func (f *Fleet) take(b *block, slot int, taken amounts) {
+func (f *Fleet) take(b *block, n *node, slot int, taken amounts) {
 	if taken == (amounts{}) {
 		return
 	}
@@ -208,8 +218,9 @@ func (f *Fleet) take(b *block, slot int, taken amounts) {
 		b.leave(lane)
 	}
 	for r := range taken {
-		b.free[r][lane] -= taken[r]
+		n.free[r] -= taken[r]
 	}
+	b.setFree(lane, n.free)
 	if eligible {
 		b.enter(lane)
 	}
@@ -257,8 +268,7 @@ func (f *Fleet) freePort(slot int, p hostPort) {
 func (f *Fleet) node(slot int) *node { return f.rows.of(slot >> wordShift).node(slot & wordMask) }
 
 func (f *Fleet) view(slot int) View {
-	b := f.rows.of(slot >> wordShift)
-	return View{node: b.node(slot & wordMask), free: b.freeAt(slot & wordMask)}
+	return View{f.node(slot)}
 }
 
 func (f *Fleet) eligible(slot int) bool { return has(f.hosts.eligible, slot) }

@@ -174,7 +174,7 @@ func compareBlocks(f *Fleet) error {
 			if n := len(want); n > 0 && (b.least[r] != b.free[r][want[0]] || b.most[r] != b.free[r][want[n-1]]) {
 				return fmt.Errorf("block %d has least %v and most %v", i, b.least, b.most)
 			}
-			if len(want) == 0 && (b.least[r] != math.MaxInt64 || b.most[r] != math.MinInt64) {
+			if len(want) == 0 && (b.least[r] != math.MaxInt32 || b.most[r] != math.MinInt32) {
 				return fmt.Errorf("empty block %d has least %v and most %v", i, b.least, b.most)
 			}
 		}

@@ -12,7 +12,7 @@ import (
 // tasks take one step per digit, and even a group with a hundred tasks on an instance
 // has but seven. No set above the highest digit in use is kept.
 type group struct {
-	owner  *mark
+	owner  mark
 	digits []*bitset
 	// censuses are what was counted so far, each kept up to date by whoever changes the
 	// group. Readers of a shared fleet add to them.
@@ -22,8 +22,8 @@ type group struct {
 // census is how many tasks of a group the instances with each value of an attribute
 // have. Instances that are draining or inactive do not count.
 type census struct {
-	owner     *mark
-	version   *mark // of the hosts that it holds for
+	owner     mark
+	version   mark // of the hosts that it holds for
 	attribute string
 	values    []valueSlots // in order
 	tasks     []int        // by value, and of the instances without the attribute at the end
@@ -33,7 +33,7 @@ type census struct {
 const mostCensuses = 5
 
 // writable is the group itself if the owner made it, else a copy of the owner's.
-func (g *group) writable(owner *mark) *group {
+func (g *group) writable(owner mark) *group {
 	switch {
 	case g == nil:
 		return &group{owner: owner}

@@ -18,11 +18,11 @@ const treeDegree = 8
 // stand and which slots have what requests ask for. Tasks that come and go do not touch
 // it, so that it is copied, a part at a time, only for changes of instances.
 type hosts struct {
-	owner *mark
+	owner mark
 	// copying orders those who copy it: that writes to what is copied, unseen by readers.
 	copying sync.Mutex
 	// version is another one after each change of attributes or of who is active.
-	version *mark
+	version mark
 
 	slots *btree.Map[string, int]
 	// The sets that hold most instances of any fleet, as dense words.
@@ -50,10 +50,9 @@ func valueBefore(a, b valueSlots) bool {
 	return a.value < b.value
 }
 
-func newHosts(owner *mark) *hosts {
+func newHosts(owner mark) *hosts {
 	return &hosts{
 		owner:    owner,
-		version:  new(mark),
 		slots:    btree.NewMap[string, int](treeDegree),
 		carriers: btree.NewMap[string, *bitset](treeDegree),
 		values:   btree.NewBTreeGOptions(valueBefore, btree.Options{Degree: treeDegree, NoLocks: true}),
@@ -61,7 +60,7 @@ func newHosts(owner *mark) *hosts {
 }
 
 // writable is the receiver if the owner made it, else a copy of the owner's.
-func (h *hosts) writable(owner *mark) *hosts {
+func (h *hosts) writable(owner mark) *hosts {
 	if h.owner == owner {
 		return h
 	}
@@ -98,7 +97,7 @@ func (h *hosts) grow() {
 }
 
 // put notes what is in a slot, given what was.
-func (h *hosts) put(slot int, old, next *Instance) {
+func (h *hosts) put(slot int, old, next *Instance, k *kin) {
 	changed := has(h.active, slot) != (next.Status == Active)
 	set(h.present, slot, true)
 	set(h.active, slot, next.Status == Active)
@@ -114,19 +113,19 @@ func (h *hosts) put(slot int, old, next *Instance) {
 		h.gpus = h.gpus.without(h.owner, slot)
 	}
 	if changed {
-		h.version = new(mark)
+		h.version = k.mark()
 	}
 }
 
 // remove empties a slot.
-func (h *hosts) remove(slot int, in *Instance) {
+func (h *hosts) remove(slot int, in *Instance, k *kin) {
 	h.slots.Delete(in.ID)
 	set(h.present, slot, false)
 	set(h.active, slot, false)
 	set(h.eligible, slot, false)
 	h.removeAttributes(slot, in.Attributes)
 	h.gpus = h.gpus.without(h.owner, slot)
-	h.version = new(mark)
+	h.version = k.mark()
 }
 
 // carriersOf is the set of slots that have the attribute.

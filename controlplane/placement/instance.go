@@ -102,16 +102,16 @@ func hostPorts(tcp, udps []uint16) []hostPort {
 	return ports
 }
 
-// node is an instance and the tasks on it, but for what they left free, which stands
-// in the columns of the node's block. It is copy-on-write.
+// node is an instance and the tasks on it. It is copy-on-write.
 type node struct {
-	owner    *mark
+	owner    mark
 	instance *Instance
 	reserved []hostPort // of the instance; in order, never changed in place
 	ports    []hostPort // of the tasks; in order, twice if two tasks have it
 	gpus     []string   // of the tasks; as ports
 	groups   []groupCount
 	tasks    int
+	free     amounts // what the tasks left
 }
 
 // groupCount is the number of tasks of a group on one instance.
@@ -121,7 +121,7 @@ type groupCount struct {
 }
 
 // writable is the node itself if the owner made it, else a copy of the owner's.
-func (n *node) writable(owner *mark) *node {
+func (n *node) writable(owner mark) *node {
 	if n.owner == owner {
 		return n
 	}

@@ -16,17 +16,17 @@ type key interface {
 // arrays of 16 pointers and a bucket, which has a 256th of the entries. A nil keyed is
 // empty.
 type keyed[K key, V any] struct {
-	owner   *mark
+	owner   mark
 	shelves [fan]*shelf[K, V]
 }
 
 type shelf[K key, V any] struct {
-	owner   *mark
+	owner   mark
 	buckets [fan]*bucket[K, V]
 }
 
 type bucket[K key, V any] struct {
-	owner   *mark
+	owner   mark
 	entries []entry[K, V] // in no order
 }
 
@@ -54,7 +54,7 @@ func (m *keyed[K, V]) get(k K) (value V) {
 
 // with is the map with a value for a key; the receiver is changed only if the owner made
 // it.
-func (m *keyed[K, V]) with(owner *mark, k K, value V) *keyed[K, V] {
+func (m *keyed[K, V]) with(owner mark, k K, value V) *keyed[K, V] {
 	m = m.writable(owner)
 	b := m.bucketOf(k)
 	if i := b.find(k); i >= 0 {
@@ -66,7 +66,7 @@ func (m *keyed[K, V]) with(owner *mark, k K, value V) *keyed[K, V] {
 }
 
 // without is the map without a key; see with.
-func (m *keyed[K, V]) without(owner *mark, k K) *keyed[K, V] {
+func (m *keyed[K, V]) without(owner mark, k K) *keyed[K, V] {
 	m = m.writable(owner)
 	b := m.bucketOf(k)
 	if i := b.find(k); i >= 0 {
@@ -98,7 +98,7 @@ func (m *keyed[K, V]) all(each func(K, V)) {
 	}
 }
 
-func (m *keyed[K, V]) writable(owner *mark) *keyed[K, V] {
+func (m *keyed[K, V]) writable(owner mark) *keyed[K, V] {
 	switch {
 	case m == nil:
 		return &keyed[K, V]{owner: owner}

@@ -6,13 +6,13 @@ const rowBlocks = 16
 // rows are the blocks of a fleet, in two levels so that to change a shared one copies
 // few pointers, however large the fleet.
 type rows struct {
-	owner *mark // of list
+	owner mark // of list
 	list  []*row
 	size  int // blocks
 }
 
 type row struct {
-	owner  *mark
+	owner  mark
 	blocks [rowBlocks]*block
 }
 
@@ -20,7 +20,7 @@ type row struct {
 func (r *rows) of(i int) *block { return r.list[i/rowBlocks].blocks[i%rowBlocks] }
 
 // add appends a block.
-func (r *rows) add(b *block, owner *mark) {
+func (r *rows) add(b *block, owner mark) {
 	if r.size%rowBlocks == 0 {
 		r.own(owner)
 		r.list = append(r.list, &row{owner: owner})
@@ -30,7 +30,7 @@ func (r *rows) add(b *block, owner *mark) {
 }
 
 // writable is the block with the number, to be changed by the owner.
-func (r *rows) writable(i int, owner *mark) *block {
+func (r *rows) writable(i int, owner mark) *block {
 	in := r.writableRow(i, owner)
 	b := in.blocks[i%rowBlocks]
 	if b.owner != owner {
@@ -42,7 +42,7 @@ func (r *rows) writable(i int, owner *mark) *block {
 	return b
 }
 
-func (r *rows) writableRow(i int, owner *mark) *row {
+func (r *rows) writableRow(i int, owner mark) *row {
 	in := r.list[i/rowBlocks]
 	if in.owner != owner {
 		r.own(owner)
@@ -53,7 +53,7 @@ func (r *rows) writableRow(i int, owner *mark) *row {
 }
 
 // own makes the list the owner's.
-func (r *rows) own(owner *mark) {
+func (r *rows) own(owner mark) {
 	if r.owner != owner {
 		r.list, r.owner = append(make([]*row, 0, len(r.list)+1), r.list...), owner
 	}

@@ -8,6 +8,7 @@ import "math/bits"
 type search struct {
 	request  *Request
 	need     amounts
+	room     room // the need, for columns
 	fleet    *Fleet
 	ownFleet bool // the fleet is a clone that may be changed
 
@@ -21,7 +22,6 @@ type search struct {
 	// oneByOne tells that there are checks which only the instance itself can answer.
 	oneByOne bool
 
-	tallies []*tally // by strategy, once needed
 	scratch *scratch
 }
 
@@ -35,9 +35,11 @@ const (
 
 func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
 	scratch.words = f.rows.size
-	s := &search{
+	s := &scratch.search
+	*s = search{
 		request:    r,
 		need:       r.needs(),
+		room:       r.needs().room(),
 		fleet:      f,
 		candidates: scratch.mask(candidatesMask),
 		passed:     scratch.mask(passedMask),
@@ -51,7 +53,7 @@ func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
 			s.asked = append(s.asked, p)
 		}
 	}
-	s.oneByOne = r.GPUCount > 0 || len(s.asked) > 0
+	s.oneByOne = r.GPUCount > 0 || len(s.asked) > 0 || s.need.beyond()
 	for _, p := range hostPorts(r.TCP, r.UDP) {
 		f.ports.get(p).dropFrom(s.candidates)
 	}
@@ -102,7 +104,7 @@ func (s *search) passes(slot int) bool {
 		return has(s.candidates, slot)
 	}
 	v := s.fleet.view(slot)
-	if v.free[cpu] < s.need[cpu] || v.free[memory] < s.need[memory] || !s.passesOneByOne(v) {
+	if !s.passesOneByOne(v) {
 		set(s.candidates, slot, false)
 		return false
 	}
@@ -111,7 +113,10 @@ func (s *search) passes(slot int) bool {
 }
 
 func (s *search) passesOneByOne(v View) bool {
-	if s.request.GPUCount > v.node.freeGPUs() {
+	if free := v.node.free; free[cpu] < s.need[cpu] || free[memory] < s.need[memory] {
+		return false
+	}
+	if s.request.GPUCount > 0 && s.request.GPUCount > v.node.freeGPUs() {
 		return false
 	}
 	for _, p := range s.asked {
@@ -130,7 +135,7 @@ func (s *search) settle(scope []uint64) {
 		if open == 0 {
 			continue
 		}
-		good := open & s.fleet.rows.of(i).fitting(s.need)
+		good := open & s.fleet.rows.of(i).fitting(s.room)
 		if s.oneByOne {
 			for lanes := good; lanes != 0; lanes &= lanes - 1 {
 				if !s.passesOneByOne(s.fleet.view(i<<wordShift + bits.TrailingZeros64(lanes))) {
@@ -163,7 +168,7 @@ func (s *search) dropRejected(scope []uint64) {
 func (s *search) reconsider(slot int) {
 	set(s.passed, slot, false)
 	r := s.request
-	free := s.fleet.view(slot).free
+	free := s.fleet.node(slot).free
 	if r.DistinctInstance || len(r.TCP)+len(r.UDP) > 0 || free[cpu] < s.need[cpu] || free[memory] < s.need[memory] {
 		set(s.candidates, slot, false)
 	}
@@ -178,8 +183,10 @@ func (s *search) masks(strategy int) (a, b []uint64) {
 // scratch is masks to work with, which hold whatever they held before. The clones of a
 // fleet share a pool of them.
 type scratch struct {
-	words int
-	all   [][]uint64
+	search  search
+	words   int
+	all     [][]uint64
+	tallies []tally // by strategy
 }
 
 func (s *scratch) mask(i int) []uint64 {
