@@ -35,6 +35,7 @@ type Fleet struct {
 type kin struct {
 	marks     atomic.Uint64 // given out so far
 	scratches sync.Pool     // of *scratch
+	memo      memo
 }
 
 // mark is one that nothing carries yet.
