@@ -150,7 +150,7 @@ func (f *Fleet) RemoveInstance(id string) bool {
 	}
 	f.hosts.remove(slot, n.instance, f.kin)
 	for _, c := range n.groups {
-		f.setTasks(slot, n.instance, c.group, c.tasks, 0)
+		f.setTasks(slot, n.instance, c, groupCount{group: c.group})
 	}
 	b.setNode(lane, nil)
 	b.setFree(lane, amounts{})
@@ -180,16 +180,27 @@ func (f *Fleet) addTask(slot int, u *Use) {
 		n.gpus = insert(n.gpus, id)
 	}
 	n.tasks++
-	before := n.addGroup(u.Group, 1)
-	f.setTasks(slot, n.instance, u.Group, before, before+1)
+	f.countTask(slot, n, u, 1)
+}
+
+// countTask adds to the number of tasks of a group in a slot.
+func (f *Fleet) countTask(slot int, n *node, u *Use, tasks int) {
+	before := n.group(u.Group)
+	after := before
+	after.tasks += tasks
+	if u.Stopping {
+		after.stopping += tasks
+	}
+	n.setGroup(after)
+	f.setTasks(slot, n.instance, before, after)
 }
 
 // RemoveTask gives back to an instance what [Fleet.AddTask] took, with the same Use.
-// It reports whether the instance is known and has a task of the group; if not,
-// nothing is changed.
+// It reports whether the instance is known and has a task of the group, stopping or not
+// as given; if not, nothing is changed.
 func (f *Fleet) RemoveTask(instanceID string, u Use) bool {
 	slot, ok := f.hosts.slots.Get(instanceID)
-	if !ok || f.node(slot).groupTasks(u.Group) == 0 {
+	if !ok || !f.node(slot).group(u.Group).includes(&u) {
 		return false
 	}
 	b, n := f.writableNode(slot)
@@ -204,8 +215,7 @@ func (f *Fleet) RemoveTask(instanceID string, u Use) bool {
 		n.gpus = remove(n.gpus, id)
 	}
 	n.tasks--
-	before := n.addGroup(u.Group, -1)
-	f.setTasks(slot, n.instance, u.Group, before, before-1)
+	f.countTask(slot, n, &u, -1)
 	return true
 }
 
@@ -228,15 +238,16 @@ func (f *Fleet) take(b *block, n *node, slot int, taken amounts) {
 }
 
 // setTasks notes that a slot that had so many tasks of a group has another number.
-func (f *Fleet) setTasks(slot int, in *Instance, name string, from, to int) {
-	old := f.groups.get(groupName(name))
+func (f *Fleet) setTasks(slot int, in *Instance, from, to groupCount) {
+	name := groupName(from.group)
+	old := f.groups.get(name)
 	g := old.writable(f.owner)
 	g.change(f.hosts, slot, in, from, to)
 	switch {
 	case len(g.digits) == 0:
-		f.groups = f.groups.without(f.owner, groupName(name))
+		f.groups = f.groups.without(f.owner, name)
 	case g != old:
-		f.groups = f.groups.with(f.owner, groupName(name), g)
+		f.groups = f.groups.with(f.owner, name, g)
 	}
 }
 

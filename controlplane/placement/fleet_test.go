@@ -114,6 +114,7 @@ func contentOf(f *Fleet) indexed {
 		for j, s := range g.digits {
 			c.Groups[string(k)+"/"+strconv.Itoa(j)] = ids(s)
 		}
+		c.Groups[string(k)+"/staying"] = ids(g.staying)
 	})
 	return c
 }
@@ -130,8 +131,8 @@ func compareIndex(f *Fleet) error {
 	for v := range f.All() {
 		anew.PutInstance(*v.Instance())
 		for group, tasks := range v.Groups() {
-			for range tasks {
-				anew.AddTask(v.ID(), Use{Group: group})
+			for i := range tasks {
+				anew.AddTask(v.ID(), Use{Group: group, Stopping: i < v.node.group(group).stopping})
 			}
 		}
 		// All amounts and ports at once, on a task that is then made to be none.

@@ -14,6 +14,8 @@ import (
 type group struct {
 	owner  mark
 	digits []*bitset
+	// staying are the slots with a task that is to go on.
+	staying *bitset
 	// censuses are what was counted so far, each kept up to date by whoever changes the
 	// group. Readers of a shared fleet add to them.
 	censuses atomic.Pointer[[]*census]
@@ -40,13 +42,28 @@ func (g *group) writable(owner mark) *group {
 	case g.owner == owner:
 		return g
 	}
-	c := &group{owner: owner, digits: append(make([]*bitset, 0, len(g.digits)+1), g.digits...)}
+	c := &group{owner: owner, staying: g.staying, digits: append(make([]*bitset, 0, len(g.digits)+1), g.digits...)}
 	c.censuses.Store(g.censuses.Load())
 	return c
 }
 
 // change makes the number of tasks of a slot another.
-func (g *group) change(h *hosts, slot int, in *Instance, from, to int) {
+func (g *group) change(h *hosts, slot int, in *Instance, from, to groupCount) {
+	if to.staying() > 0 {
+		g.staying = g.staying.with(g.owner, slot)
+	} else {
+		g.staying = g.staying.without(g.owner, slot)
+	}
+	if from.tasks == to.tasks {
+		return
+	}
+	g.changeDigits(slot, from.tasks, to.tasks)
+	if has(h.active, slot) {
+		g.recount(h, in, to.tasks-from.tasks)
+	}
+}
+
+func (g *group) changeDigits(slot, from, to int) {
 	for j := range bits.Len(uint(from | to)) {
 		if j == len(g.digits) {
 			g.digits = append(g.digits, nil)
@@ -60,9 +77,6 @@ func (g *group) change(h *hosts, slot int, in *Instance, from, to int) {
 	}
 	for n := len(g.digits); n > 0 && g.digits[n-1] == nil; n-- {
 		g.digits = g.digits[:n-1]
-	}
-	if has(h.active, slot) {
-		g.recount(h, in, to-from)
 	}
 }
 

@@ -132,7 +132,7 @@ func examine(v View, r *Request) (Failure, bool) {
 			return fail, false
 		}
 	}
-	if there := v.GroupTasks(r.Group); r.DistinctInstance && there > 0 {
+	if there := v.node.group(r.Group).staying(); r.DistinctInstance && there > 0 {
 		fail.Reason, fail.Subject, fail.Available = ReasonDistinctInstance, r.Group, int64(there)
 		return fail, false
 	}

@@ -57,10 +57,8 @@ func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
 	for _, p := range hostPorts(r.TCP, r.UDP) {
 		f.ports.get(p).dropFrom(s.candidates)
 	}
-	if r.DistinctInstance {
-		for _, digit := range f.digitsOf(r.Group) {
-			digit.dropFrom(s.candidates)
-		}
+	if g := f.groups.get(groupName(r.Group)); r.DistinctInstance && g != nil {
+		g.staying.dropFrom(s.candidates)
 	}
 	if r.GPUCount > 0 {
 		f.hosts.gpus.keepIn(s.candidates)

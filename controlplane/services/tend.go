@@ -138,7 +138,7 @@ func open(view *store.Tables, c model.ClusterName) []model.InstanceID {
 func withoutTasksOf(fleet *placement.Fleet, view *store.Tables, s *model.Service) *placement.Fleet {
 	fleet = fleet.Clone()
 	for t := range view.LiveTasksOfService(s.Key()) {
-		fleet.RemoveTask(string(t.Instance), placement.Use{Group: t.Group})
+		fleet.RemoveTask(string(t.Instance), placement.Use{Group: t.Group, Stopping: t.DesiredStatus == model.TaskStopped})
 	}
 	return fleet
 }
