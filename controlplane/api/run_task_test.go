@@ -158,6 +158,15 @@ func TestRunTask_PlacesByConstraintsAndStrategies(t *testing.T) {
 	if len(distinct.Tasks) != 3 || *distinct.Failures[0].Reason != "DistinctInstance placement constraint unsatisfied." {
 		t.Errorf("got %d tasks, %+v", len(distinct.Tasks), distinct.Failures)
 	}
+	// Only tasks that are to go on keep others away, though the first one has not ended.
+	must(f.StopTask(f.ctx, &awsecs.StopTaskInput{Cluster: &c, Task: distinct.Tasks[0].TaskArn}))(t)
+	again := must(f.RunTask(f.ctx, &awsecs.RunTaskInput{
+		Cluster: &c, TaskDefinition: &d, Count: aws.Int32(2), Group: aws.String("g"),
+		PlacementConstraints: []types.PlacementConstraint{{Type: types.PlacementConstraintTypeDistinctInstance}},
+	}))(t)
+	if len(again.Tasks) != 1 || *again.Tasks[0].ContainerInstanceArn != *distinct.Tasks[0].ContainerInstanceArn {
+		t.Errorf("after one was told to stop: got %d tasks, %+v", len(again.Tasks), again.Failures)
+	}
 	packed := must(f.RunTask(f.ctx, &awsecs.RunTaskInput{
 		Cluster: &c, TaskDefinition: &d, Count: aws.Int32(9),
 		PlacementStrategy: []types.PlacementStrategy{{Type: types.PlacementStrategyTypeBinpack, Field: aws.String("memory")}},

@@ -10,72 +10,102 @@ const (
 
 // mark is the identity of a writer. What carries a fleet's own mark was made since
 // the fleet was last cloned and can be changed in place; everything else is shared
-// and must be copied first. It has a size so that no two have the same address.
-type mark struct{ _ byte }
+// and must be copied first.
+type mark uint64
 
-// word is the part of a set that covers the slots [index*64, index*64+64).
-type word struct {
-	index int
-	bits  uint64
+// chunkWords is how many words a chunk of a set has.
+const chunkWords = 8
+
+// chunk is the part of a set that covers the words [at*chunkWords, (at+1)*chunkWords)
+// of a mask.
+type chunk struct {
+	owner mark
+	words [chunkWords]uint64
 }
 
-// bitset is a set of slots, sparse by word and copy-on-write as a whole: a set of a
-// whole fleet is 16 bytes per 64 instances. A nil set is empty, and no set that is
-// stored anywhere is empty without being nil.
+// placed is a chunk and where it is.
+type placed struct {
+	at    int
+	chunk *chunk
+}
+
+// bitset is a set of slots, sparse by chunk and copy-on-write by chunk: to change a
+// shared set of a whole fleet copies 16 bytes per 512 instances and one chunk. A nil set
+// is empty, and no set that is stored anywhere is empty without being nil.
 type bitset struct {
-	owner *mark
-	size  int // slots in the set
-	words []word
+	owner  mark
+	size   int      // slots in the set
+	chunks []placed // in order, none empty
 }
 
-// find gives the position of the word with the index, or where it would go.
+// find gives the position of the chunk with a word, or where it would go.
 func (s *bitset) find(index int) (int, bool) {
-	// In a set that has something of every word up to this one it is just there.
-	if index < len(s.words) && s.words[index].index == index {
-		return index, true
+	at := index / chunkWords
+	// In a set that has something of every chunk up to this one it is just there.
+	if at < len(s.chunks) && s.chunks[at].at == at {
+		return at, true
 	}
-	low, high := 0, len(s.words)
+	low, high := 0, len(s.chunks)
 	for low < high {
 		middle := int(uint(low+high) >> 1)
-		if s.words[middle].index < index {
+		if s.chunks[middle].at < at {
 			low = middle + 1
 		} else {
 			high = middle
 		}
 	}
-	return low, low < len(s.words) && s.words[low].index == index
+	return low, low < len(s.chunks) && s.chunks[low].at == at
 }
 
-// at is the word of the set with the index.
-func (s *bitset) at(index int) uint64 {
+// parts are the chunks of a set, of none if it is nil.
+func (s *bitset) parts() []placed {
 	if s == nil {
-		return 0
+		return nil
 	}
-	if i, ok := s.find(index); ok {
-		return s.words[i].bits
-	}
-	return 0
+	return s.chunks
+}
+
+// of is the part of a mask that the chunk covers.
+func (p placed) of(mask []uint64) []uint64 {
+	from := p.at * chunkWords
+	return mask[from:min(from+chunkWords, len(mask))]
 }
 
 func (s *bitset) has(slot int) bool {
-	return s.at(slot>>wordShift)>>(slot&wordMask)&1 != 0
+	if s == nil {
+		return false
+	}
+	i, ok := s.find(slot >> wordShift)
+	return ok && s.chunks[i].chunk.words[slot>>wordShift%chunkWords]>>(slot&wordMask)&1 != 0
 }
 
-// writable is the set itself if the owner made it, else a copy of the owner's.
-func (s *bitset) writable(owner *mark) *bitset {
+// writable is the set itself if the owner made it, else a copy of the owner's, which
+// shares its chunks.
+func (s *bitset) writable(owner mark) *bitset {
 	if s == nil {
 		return &bitset{owner: owner}
 	}
 	if s.owner == owner {
 		return s
 	}
-	words := make([]word, len(s.words), len(s.words)+1)
-	copy(words, s.words)
-	return &bitset{owner: owner, size: s.size, words: words}
+	chunks := make([]placed, len(s.chunks))
+	copy(chunks, s.chunks)
+	return &bitset{owner: owner, size: s.size, chunks: chunks}
+}
+
+// word is the word of a slot, to be changed. The set must be the owner's and have the
+// chunk at the position.
+func (s *bitset) word(position, slot int) *uint64 {
+	c := s.chunks[position].chunk
+	if c.owner != s.owner {
+		c = &chunk{owner: s.owner, words: c.words}
+		s.chunks[position].chunk = c
+	}
+	return &c.words[slot>>wordShift%chunkWords]
 }
 
 // with is the set and the slot; the receiver is changed only if the owner made it.
-func (s *bitset) with(owner *mark, slot int) *bitset {
+func (s *bitset) with(owner mark, slot int) *bitset {
 	if s.has(slot) {
 		return s
 	}
@@ -83,16 +113,16 @@ func (s *bitset) with(owner *mark, slot int) *bitset {
 	s.size++
 	i, ok := s.find(slot >> wordShift)
 	if !ok {
-		s.words = append(s.words, word{})
-		copy(s.words[i+1:], s.words[i:])
-		s.words[i] = word{index: slot >> wordShift}
+		s.chunks = append(s.chunks, placed{})
+		copy(s.chunks[i+1:], s.chunks[i:])
+		s.chunks[i] = placed{at: slot >> wordShift / chunkWords, chunk: &chunk{owner: owner}}
 	}
-	s.words[i].bits |= 1 << (slot & wordMask)
+	*s.word(i, slot) |= 1 << (slot & wordMask)
 	return s
 }
 
 // without is the set less the slot, nil when nothing is left.
-func (s *bitset) without(owner *mark, slot int) *bitset {
+func (s *bitset) without(owner mark, slot int) *bitset {
 	if !s.has(slot) {
 		return s
 	}
@@ -102,68 +132,66 @@ func (s *bitset) without(owner *mark, slot int) *bitset {
 	s = s.writable(owner)
 	s.size--
 	i, _ := s.find(slot >> wordShift)
-	s.words[i].bits &^= 1 << (slot & wordMask)
-	if s.words[i].bits == 0 {
-		s.words = append(s.words[:i], s.words[i+1:]...)
+	*s.word(i, slot) &^= 1 << (slot & wordMask)
+	if s.chunks[i].chunk.words == [chunkWords]uint64{} {
+		s.chunks = append(s.chunks[:i], s.chunks[i+1:]...)
 	}
 	return s
 }
 
 // keepIn leaves in the mask only what is in the set.
 func (s *bitset) keepIn(mask []uint64) {
-	var words []word
-	if s != nil {
-		words = s.words
-	}
-	for i := range mask {
-		if len(words) > 0 && words[0].index == i {
-			mask[i] &= words[0].bits
-			words = words[1:]
-		} else {
-			mask[i] = 0
+	done := 0
+	for _, p := range s.parts() {
+		clear(mask[done : p.at*chunkWords])
+		part := p.of(mask)
+		for j := range part {
+			part[j] &= p.chunk.words[j]
 		}
+		done = p.at*chunkWords + len(part)
 	}
+	clear(mask[done:])
 }
 
 // dropFrom takes what is in the set out of the mask.
 func (s *bitset) dropFrom(mask []uint64) {
-	if s == nil {
-		return
-	}
-	for _, w := range s.words {
-		mask[w.index] &^= w.bits
+	for _, p := range s.parts() {
+		part := p.of(mask)
+		for j := range part {
+			part[j] &^= p.chunk.words[j]
+		}
 	}
 }
 
 // leavesAny tells whether anything in the mask is not in the set.
 func (s *bitset) leavesAny(mask []uint64) bool {
-	var words []word
-	if s != nil {
-		words = s.words
-	}
-	for i, w := range mask {
-		if len(words) > 0 && words[0].index == i {
-			w &^= words[0].bits
-			words = words[1:]
-		}
-		if w != 0 {
+	done := 0
+	for _, p := range s.parts() {
+		if anyOf(mask[done : p.at*chunkWords]) {
 			return true
 		}
+		part := p.of(mask)
+		for j, w := range part {
+			if w&^p.chunk.words[j] != 0 {
+				return true
+			}
+		}
+		done = p.at*chunkWords + len(part)
 	}
-	return false
+	return anyOf(mask[done:])
 }
 
 // addTo adds to the mask what is both in the set and in the scope, and tells
 // whether that was anything.
 func (s *bitset) addTo(mask, scope []uint64) bool {
-	if s == nil {
-		return false
-	}
 	var found uint64
-	for _, w := range s.words {
-		both := w.bits & scope[w.index]
-		mask[w.index] |= both
-		found |= both
+	for _, p := range s.parts() {
+		part, within := p.of(mask), p.of(scope)
+		for j := range part {
+			both := p.chunk.words[j] & within[j]
+			part[j] |= both
+			found |= both
+		}
 	}
 	return found != 0
 }
@@ -171,19 +199,24 @@ func (s *bitset) addTo(mask, scope []uint64) bool {
 // addRest adds to the mask what is in the scope and not in the set, and tells whether
 // that was anything.
 func (s *bitset) addRest(mask, scope []uint64) bool {
-	var words []word
-	if s != nil {
-		words = s.words
-	}
 	var found uint64
-	for i, w := range scope {
-		if len(words) > 0 && words[0].index == i {
-			w &^= words[0].bits
-			words = words[1:]
+	done := 0
+	add := func(to int) {
+		for ; done < to; done++ {
+			mask[done] |= scope[done]
+			found |= scope[done]
 		}
-		mask[i] |= w
-		found |= w
 	}
+	for _, p := range s.parts() {
+		add(p.at * chunkWords)
+		for j := range p.of(mask) {
+			w := scope[done] &^ p.chunk.words[j]
+			mask[done] |= w
+			found |= w
+			done++
+		}
+	}
+	add(len(scope))
 	return found != 0
 }
 
@@ -198,26 +231,33 @@ func (s *bitset) len() int {
 // count is how many slots are in the set and in the mask.
 func (s *bitset) count(mask []uint64) int {
 	n := 0
-	if s != nil {
-		for _, w := range s.words {
-			n += bits.OnesCount64(w.bits & mask[w.index])
+	for _, p := range s.parts() {
+		for j, w := range p.of(mask) {
+			n += bits.OnesCount64(w & p.chunk.words[j])
 		}
 	}
 	return n
 }
 
-// countShared is how many slots are in both sets and in the mask. It looks up the words
-// of the smaller set in the larger one.
+// countShared is how many slots are in both sets and in the mask. It looks up the
+// chunks of the smaller set in the larger one.
 func (s *bitset) countShared(other *bitset, mask []uint64) int {
 	if s == nil || other == nil {
 		return 0
 	}
-	if len(s.words) > len(other.words) {
+	if len(s.chunks) > len(other.chunks) {
 		s, other = other, s
 	}
 	n := 0
-	for _, w := range s.words {
-		n += bits.OnesCount64(w.bits & other.at(w.index) & mask[w.index])
+	for _, p := range s.chunks {
+		i, ok := other.find(p.at * chunkWords)
+		if !ok {
+			continue
+		}
+		also := other.chunks[i].chunk
+		for j, w := range p.of(mask) {
+			n += bits.OnesCount64(w & p.chunk.words[j] & also.words[j])
+		}
 	}
 	return n
 }

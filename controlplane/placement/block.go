@@ -16,14 +16,33 @@ const (
 // amounts is so much CPU (units) and so much memory (MiB).
 type amounts [resources]int64
 
+// room is amounts in the columns of a block, where 32 bits must do: what is beyond their
+// range, which is more than any host offers, counts as the end of it.
+type room [resources]int32
+
+const mostRoom = math.MaxInt32 - 1 // so that there is a limit above it
+
+func (a amounts) room() room {
+	var r room
+	for i, amount := range a {
+		r[i] = int32(min(max(amount, math.MinInt32), mostRoom))
+	}
+	return r
+}
+
+// beyond tells whether amounts are more than a column can tell.
+func (a amounts) beyond() bool { return max(a[cpu], a[memory]) > mostRoom }
+
 // block holds the instances of 64 slots. What they have left stands in columns, so
 // that a need is compared with 64 of them at a time. The eligible lanes are also kept
 // in the order of what they have left, so that the least that suffices is found
 // without a look at each; and most blocks are passed over for their ranges.
 type block struct {
-	owner *mark
+	owner mark
+	// What has pointers comes first: the collector looks no further.
+	nodes [wordBits / nodeLanes]*nodes
 	// least and most are what the eligible lanes have left.
-	least, most amounts
+	least, most room
 	// ranked is the number of eligible lanes, and order has them by what they have
 	// left, then by number; what is behind them in order is of no meaning.
 	ranked int
@@ -33,18 +52,49 @@ type block struct {
 	// blocks that no lane will do.
 	ranges  [resources]uint64
 	richest [resources][wordBits]uint8
-	free    [resources][wordBits]int64
-	nodes   [wordBits]*node
+	free    [resources][wordBits]int32
 }
 
-func newBlock(owner *mark) *block {
+const nodeLanes = 8
+
+// nodes are the nodes of some lanes; copy-on-write, as blocks are.
+type nodes struct {
+	owner mark
+	lanes [nodeLanes]*node
+}
+
+func newBlock(owner mark) *block {
 	b := &block{owner: owner}
 	b.measure()
 	return b
 }
 
-func (b *block) freeAt(lane int) amounts {
-	return amounts{b.free[cpu][lane], b.free[memory][lane]}
+// node is the node of a lane, nil if it has no instance.
+func (b *block) node(lane int) *node {
+	if some := b.nodes[lane/nodeLanes]; some != nil {
+		return some.lanes[lane%nodeLanes]
+	}
+	return nil
+}
+
+// setNode makes the node of a lane another.
+func (b *block) setNode(lane int, n *node) {
+	some := b.nodes[lane/nodeLanes]
+	switch {
+	case some == nil:
+		some = &nodes{owner: b.owner}
+	case some.owner != b.owner:
+		some = &nodes{owner: b.owner, lanes: some.lanes}
+	}
+	some.lanes[lane%nodeLanes] = n
+	b.nodes[lane/nodeLanes] = some
+}
+
+// setFree writes down what a lane that is not eligible has left.
+func (b *block) setFree(lane int, free amounts) {
+	for r, amount := range free.room() {
+		b.free[r][lane] = amount
+	}
 }
 
 // enter makes a lane eligible.
@@ -117,7 +167,7 @@ func (b *block) otherRange(r, lane int) uint8 {
 
 // rangeOf is the number, below 64, of the range that an amount is in: four ranges to
 // each doubling from 16 to a million, more and less are in the last and the first.
-func rangeOf(free int64) int {
+func rangeOf(free int32) int {
 	if free < 16 {
 		return 0
 	}
@@ -126,13 +176,13 @@ func rangeOf(free int64) int {
 }
 
 // rangesOf are the ranges that amounts from one to another, both included, are in.
-func rangesOf(from, to int64) uint64 {
+func rangesOf(from, to int32) uint64 {
 	return ^uint64(0) << rangeOf(from) & (^uint64(0) >> (wordBits - 1 - rangeOf(to)))
 }
 
 // firstWith is the first place in an order that has at least so much left and, if it
 // has just that, at least the lane's number.
-func (b *block) firstWith(r int, free int64, lane int) int {
+func (b *block) firstWith(r int, free int32, lane int) int {
 	low, high := 0, b.ranked
 	for low < high {
 		middle := int(uint(low+high) >> 1)
@@ -148,7 +198,7 @@ func (b *block) firstWith(r int, free int64, lane int) int {
 
 // below is the number of eligible lanes that have less left of a resource. It branches
 // on nothing that depends on the amounts, which no processor could foretell.
-func (b *block) below(r int, free int64) int {
+func (b *block) below(r int, free int32) int {
 	order, column := &b.order[r], &b.free[r]
 	n := 0
 	for half := wordBits / 2; half > 0; half >>= 1 {
@@ -161,7 +211,7 @@ func (b *block) below(r int, free int64) int {
 
 func (b *block) measure() {
 	for r := range b.order {
-		b.least[r], b.most[r] = math.MaxInt64, math.MinInt64
+		b.least[r], b.most[r] = math.MaxInt32, math.MinInt32
 		if b.ranked > 0 {
 			b.least[r] = b.free[r][b.order[r][0]]
 			b.most[r] = b.free[r][b.order[r][b.ranked-1]]
@@ -171,7 +221,7 @@ func (b *block) measure() {
 
 // fitting is the set of eligible lanes that have what is needed. Lanes that are not
 // eligible may be in it or not.
-func (b *block) fitting(need amounts) uint64 {
+func (b *block) fitting(need room) uint64 {
 	if b.least[cpu] >= need[cpu] && b.least[memory] >= need[memory] {
 		return math.MaxUint64
 	}
@@ -193,7 +243,7 @@ const fewLanes = 12
 
 // tightest is the lane among the given ones that has what is needed and the least left
 // of the resource, if that is below the limit.
-func (b *block) tightest(r int, need amounts, lanes uint64, limit int64) (int, bool) {
+func (b *block) tightest(r int, need room, lanes uint64, limit int32) (int, bool) {
 	other := resources - 1 - r
 	if b.least[r] >= limit || b.most[other] < need[other] || !b.promises(r, need, limit) {
 		return 0, false
@@ -215,7 +265,7 @@ func (b *block) tightest(r int, need amounts, lanes uint64, limit int64) (int, b
 
 // promises tells whether there may be a lane with what is needed and less than the
 // limit left of the resource.
-func (b *block) promises(r int, need amounts, limit int64) bool {
+func (b *block) promises(r int, need room, limit int32) bool {
 	least := uint8(rangeOf(need[resources-1-r]))
 	for in := b.ranges[r] & rangesOf(need[r], limit-1); in != 0; in &= in - 1 {
 		if b.richest[r][bits.TrailingZeros64(in)] >= least {
@@ -225,7 +275,7 @@ func (b *block) promises(r int, need amounts, limit int64) bool {
 	return false
 }
 
-func (b *block) tightestOf(r int, need amounts, lanes uint64, limit int64) (int, bool) {
+func (b *block) tightestOf(r int, need room, lanes uint64, limit int32) (int, bool) {
 	best, found := 0, false
 	other := resources - 1 - r
 	for ; lanes != 0; lanes &= lanes - 1 {

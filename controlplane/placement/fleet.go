@@ -2,12 +2,10 @@ package placement
 
 import (
 	"iter"
-	"maps"
 	"math/bits"
 	"slices"
 	"sync"
-
-	"github.com/tidwall/btree"
+	"sync/atomic"
 )
 
 // Fleet is the instances of one cluster and what is used of them.
@@ -22,35 +20,32 @@ type Fleet struct {
 	// cloning orders the Clones of one Fleet: a clone takes away the right to change
 	// shared parts in place from both sides, which is a write that readers do not see.
 	cloning sync.Mutex
-	owner   *mark
+	owner   mark
 
-	slots       *btree.Map[string, int]
-	blocks      []*block
-	blocksOwner *mark
-	masks       *masks
-	index       index
-	scratches   *sync.Pool // of *scratch
+	hosts *hosts
+	rows  rows
+	// ports are the slots where a host port is reserved or used.
+	ports *keyed[hostPort, *bitset]
+	// groups are the slots that have tasks of a group.
+	groups *keyed[groupName, *group]
+	kin    *kin
 }
 
-// masks are the sets that hold most instances of any fleet, as dense words.
-type masks struct {
-	owner    *mark
-	present  []uint64
-	eligible []uint64 // active, and the agent is connected
-	active   []uint64
+// kin is what a fleet and all of its clones have in common.
+type kin struct {
+	marks     atomic.Uint64 // given out so far
+	scratches sync.Pool     // of *scratch
+	memo      memo
 }
+
+// mark is one that nothing carries yet.
+func (k *kin) mark() mark { return mark(k.marks.Add(1)) }
 
 // NewFleet is a cluster without instances.
 func NewFleet() *Fleet {
-	owner := new(mark)
-	return &Fleet{
-		owner:       owner,
-		slots:       btree.NewMap[string, int](treeDegree),
-		blocksOwner: owner,
-		masks:       &masks{owner: owner},
-		index:       newIndex(),
-		scratches:   new(sync.Pool),
-	}
+	k := new(kin)
+	owner := k.mark()
+	return &Fleet{owner: owner, hosts: newHosts(owner), kin: k}
 }
 
 // Clone is a second fleet with the same content, in constant time. Each of the two
@@ -58,24 +53,16 @@ func NewFleet() *Fleet {
 func (f *Fleet) Clone() *Fleet {
 	f.cloning.Lock()
 	defer f.cloning.Unlock()
-	f.owner = new(mark)
-	return &Fleet{
-		owner:       new(mark),
-		slots:       f.slots.Copy(),
-		blocks:      f.blocks,
-		blocksOwner: f.blocksOwner,
-		masks:       f.masks,
-		index:       f.index.clone(),
-		scratches:   f.scratches,
-	}
+	f.owner = f.kin.mark()
+	return &Fleet{owner: f.kin.mark(), hosts: f.hosts, rows: f.rows, ports: f.ports, groups: f.groups, kin: f.kin}
 }
 
 // Len is the number of instances, of whatever status.
-func (f *Fleet) Len() int { return f.slots.Len() }
+func (f *Fleet) Len() int { return f.hosts.slots.Len() }
 
 // Instance is the instance with the id, and whether there is one.
 func (f *Fleet) Instance(id string) (View, bool) {
-	slot, ok := f.slots.Get(id)
+	slot, ok := f.hosts.slots.Get(id)
 	if !ok {
 		return View{}, false
 	}
@@ -85,7 +72,7 @@ func (f *Fleet) Instance(id string) (View, bool) {
 // All goes through the instances in the order of their slots.
 func (f *Fleet) All() iter.Seq[View] {
 	return func(yield func(View) bool) {
-		for slot := range members(f.masks.present) {
+		for slot := range members(f.hosts.present) {
 			if !yield(f.view(slot)) {
 				return
 			}
@@ -98,11 +85,10 @@ func (f *Fleet) All() iter.Seq[View] {
 func (f *Fleet) PutInstance(in Instance) {
 	next := &in
 	reserved := slices.Compact(hostPorts(in.ReservedTCP, in.ReservedUDP))
-	slot, known := f.slots.Get(in.ID)
+	f.hosts = f.hosts.writable(f.owner)
+	slot, known := f.hosts.slots.Get(in.ID)
 	if !known {
-		slot = f.freeSlot()
-		f.slots.Set(in.ID, slot)
-		f.writableBlock(slot).nodes[slot&wordMask] = &node{owner: f.owner, instance: &Instance{ID: in.ID}}
+		slot = f.takeSlot(in.ID)
 	}
 	b, n := f.writableNode(slot)
 	old, oldReserved := n.instance, n.reserved
@@ -113,60 +99,61 @@ func (f *Fleet) PutInstance(in Instance) {
 		b.leave(lane)
 	}
 	for r, offered := range next.offers() {
-		b.free[r][lane] += offered - old.offers()[r]
+		n.free[r] += offered - old.offers()[r]
 	}
+	b.setFree(lane, n.free)
 	if next.eligible() {
 		b.enter(lane)
 	}
-	f.setMasks(slot, next)
-
-	if !maps.Equal(old.Attributes, next.Attributes) {
-		f.index.removeAttributes(f.owner, slot, old.Attributes)
-		f.index.addAttributes(f.owner, slot, next.Attributes)
-	}
+	f.hosts.put(slot, old, next, f.kin)
 	for _, p := range oldReserved {
 		if !n.portTaken(p) {
-			f.index.freePort(f.owner, slot, p)
+			f.freePort(slot, p)
 		}
 	}
 	for _, p := range reserved {
-		f.index.takePort(f.owner, slot, p)
+		f.takePort(slot, p)
 	}
-	if len(next.GPUs) > 0 {
-		f.index.gpus = f.index.gpus.with(f.owner, slot)
-	} else {
-		f.index.gpus = f.index.gpus.without(f.owner, slot)
+}
+
+// takeSlot gives a new instance a slot.
+func (f *Fleet) takeSlot(id string) int {
+	slot, ok := f.hosts.freeSlot()
+	if !ok {
+		slot = f.rows.size << wordShift
+		f.rows.add(newBlock(f.owner), f.owner)
+		f.hosts.grow()
 	}
+	f.hosts.slots.Set(id, slot)
+	f.rows.writable(slot>>wordShift, f.owner).setNode(slot&wordMask, &node{owner: f.owner, instance: &Instance{ID: id}})
+	return slot
 }
 
 // RemoveInstance takes an instance out, with what is used of it, and tells whether
 // there was one.
 func (f *Fleet) RemoveInstance(id string) bool {
-	slot, ok := f.slots.Delete(id)
+	slot, ok := f.hosts.slots.Get(id)
 	if !ok {
 		return false
 	}
+	f.hosts = f.hosts.writable(f.owner)
 	b, n := f.writableNode(slot)
 	lane := slot & wordMask
 	if f.eligible(slot) {
 		b.leave(lane)
 	}
-	f.unsetMasks(slot)
-	f.index.removeAttributes(f.owner, slot, n.instance.Attributes)
 	for _, p := range n.reserved {
-		f.index.freePort(f.owner, slot, p)
+		f.freePort(slot, p)
 	}
 	for _, p := range n.ports {
-		f.index.freePort(f.owner, slot, p)
+		f.freePort(slot, p)
 	}
+	f.hosts.remove(slot, n.instance, f.kin)
 	for _, c := range n.groups {
-		f.index.setTasks(f.owner, slot, c.group, c.tasks, 0)
+		f.setTasks(slot, n.instance, c, groupCount{group: c.group})
 	}
-	f.index.gpus = f.index.gpus.without(f.owner, slot)
-	b.nodes[lane] = nil
-	for r := range b.free {
-		b.free[r][lane] = 0
-	}
+	b.setNode(lane, nil)
+	b.setFree(lane, amounts{})
 	return true
 }
 
@@ -175,7 +162,7 @@ func (f *Fleet) RemoveInstance(id string) bool {
 // as much is given back. It reports whether the instance is known; if it is not,
 // nothing is changed.
 func (f *Fleet) AddTask(instanceID string, u Use) bool {
-	slot, ok := f.slots.Get(instanceID)
+	slot, ok := f.hosts.slots.Get(instanceID)
 	if ok {
 		f.addTask(slot, &u)
 	}
@@ -184,46 +171,56 @@ func (f *Fleet) AddTask(instanceID string, u Use) bool {
 
 func (f *Fleet) addTask(slot int, u *Use) {
 	b, n := f.writableNode(slot)
-	f.take(b, slot, u.takes())
+	f.take(b, n, slot, u.takes())
 	for _, p := range hostPorts(u.TCP, u.UDP) {
 		n.ports = insert(n.ports, p)
-		f.index.takePort(f.owner, slot, p)
+		f.takePort(slot, p)
 	}
 	for _, id := range u.GPUs {
 		n.gpus = insert(n.gpus, id)
 	}
 	n.tasks++
-	before := n.addGroup(u.Group, 1)
-	f.index.setTasks(f.owner, slot, u.Group, before, before+1)
+	f.countTask(slot, n, u, 1)
+}
+
+// countTask adds to the number of tasks of a group in a slot.
+func (f *Fleet) countTask(slot int, n *node, u *Use, tasks int) {
+	before := n.group(u.Group)
+	after := before
+	after.tasks += tasks
+	if u.Stopping {
+		after.stopping += tasks
+	}
+	n.setGroup(after)
+	f.setTasks(slot, n.instance, before, after)
 }
 
 // RemoveTask gives back to an instance what [Fleet.AddTask] took, with the same Use.
-// It reports whether the instance is known and has a task of the group; if not,
-// nothing is changed.
+// It reports whether the instance is known and has a task of the group, stopping or not
+// as given; if not, nothing is changed.
 func (f *Fleet) RemoveTask(instanceID string, u Use) bool {
-	slot, ok := f.slots.Get(instanceID)
-	if !ok || f.node(slot).groupTasks(u.Group) == 0 {
+	slot, ok := f.hosts.slots.Get(instanceID)
+	if !ok || !f.node(slot).group(u.Group).includes(&u) {
 		return false
 	}
 	b, n := f.writableNode(slot)
-	f.take(b, slot, amounts{-u.CPU, -u.MemoryMiB})
+	f.take(b, n, slot, amounts{-u.CPU, -u.MemoryMiB})
 	for _, p := range hostPorts(u.TCP, u.UDP) {
 		n.ports = remove(n.ports, p)
 		if !n.portTaken(p) {
-			f.index.freePort(f.owner, slot, p)
+			f.freePort(slot, p)
 		}
 	}
 	for _, id := range u.GPUs {
 		n.gpus = remove(n.gpus, id)
 	}
 	n.tasks--
-	before := n.addGroup(u.Group, -1)
-	f.index.setTasks(f.owner, slot, u.Group, before, before-1)
+	f.countTask(slot, n, &u, -1)
 	return true
 }
 
 // take lowers what is left in a slot.
-func (f *Fleet) take(b *block, slot int, taken amounts) {
+func (f *Fleet) take(b *block, n *node, slot int, taken amounts) {
 	if taken == (amounts{}) {
 		return
 	}
@@ -232,87 +229,71 @@ func (f *Fleet) take(b *block, slot int, taken amounts) {
 		b.leave(lane)
 	}
 	for r := range taken {
-		b.free[r][lane] -= taken[r]
+		n.free[r] -= taken[r]
 	}
+	b.setFree(lane, n.free)
 	if eligible {
 		b.enter(lane)
 	}
 }
 
-func (f *Fleet) node(slot int) *node { return f.blocks[slot>>wordShift].nodes[slot&wordMask] }
+// setTasks notes that a slot that had so many tasks of a group has another number.
+func (f *Fleet) setTasks(slot int, in *Instance, from, to groupCount) {
+	name := groupName(from.group)
+	old := f.groups.get(name)
+	g := old.writable(f.owner)
+	g.change(f.hosts, slot, in, from, to)
+	switch {
+	case len(g.digits) == 0:
+		f.groups = f.groups.without(f.owner, name)
+	case g != old:
+		f.groups = f.groups.with(f.owner, name, g)
+	}
+}
+
+// digitsOf are the digits of the group, none if it has no tasks.
+func (f *Fleet) digitsOf(name string) []*bitset {
+	if g := f.groups.get(groupName(name)); g != nil {
+		return g.digits
+	}
+	return nil
+}
+
+func (f *Fleet) takePort(slot int, p hostPort) {
+	old := f.ports.get(p)
+	if s := old.with(f.owner, slot); s != old {
+		f.ports = f.ports.with(f.owner, p, s)
+	}
+}
+
+func (f *Fleet) freePort(slot int, p hostPort) {
+	old := f.ports.get(p)
+	switch s := old.without(f.owner, slot); s {
+	case old:
+	case nil:
+		f.ports = f.ports.without(f.owner, p)
+	default:
+		f.ports = f.ports.with(f.owner, p, s)
+	}
+}
+
+func (f *Fleet) node(slot int) *node { return f.rows.of(slot >> wordShift).node(slot & wordMask) }
 
 func (f *Fleet) view(slot int) View {
-	b := f.blocks[slot>>wordShift]
-	return View{node: b.nodes[slot&wordMask], free: b.freeAt(slot & wordMask)}
+	return View{f.node(slot)}
 }
 
-func (f *Fleet) eligible(slot int) bool { return has(f.masks.eligible, slot) }
-
-// freeSlot is the lowest slot that no instance has; it makes room if there is none.
-func (f *Fleet) freeSlot() int {
-	for i, w := range f.masks.present {
-		if w != ^uint64(0) {
-			return i<<wordShift + bits.TrailingZeros64(^w)
-		}
-	}
-	m := f.writableMasks()
-	m.present = append(m.present, 0)
-	m.eligible = append(m.eligible, 0)
-	m.active = append(m.active, 0)
-	f.ownBlocks()
-	f.blocks = append(f.blocks, newBlock(f.owner))
-	return (len(f.blocks) - 1) << wordShift
-}
-
-func (f *Fleet) setMasks(slot int, in *Instance) {
-	m := f.writableMasks()
-	set(m.present, slot, true)
-	set(m.active, slot, in.Status == Active)
-	set(m.eligible, slot, in.eligible())
-}
-
-func (f *Fleet) unsetMasks(slot int) {
-	m := f.writableMasks()
-	set(m.present, slot, false)
-	set(m.active, slot, false)
-	set(m.eligible, slot, false)
-}
-
-func (f *Fleet) writableMasks() *masks {
-	if m := f.masks; m.owner != f.owner {
-		f.masks = &masks{
-			owner:    f.owner,
-			present:  slices.Clone(m.present),
-			eligible: slices.Clone(m.eligible),
-			active:   slices.Clone(m.active),
-		}
-	}
-	return f.masks
-}
-
-func (f *Fleet) ownBlocks() {
-	if f.blocksOwner != f.owner {
-		f.blocks = slices.Clone(f.blocks)
-		f.blocksOwner = f.owner
-	}
-}
-
-func (f *Fleet) writableBlock(slot int) *block {
-	f.ownBlocks()
-	i := slot >> wordShift
-	if f.blocks[i].owner != f.owner {
-		c := *f.blocks[i]
-		c.owner = f.owner
-		f.blocks[i] = &c
-	}
-	return f.blocks[i]
-}
+func (f *Fleet) eligible(slot int) bool { return has(f.hosts.eligible, slot) }
 
 func (f *Fleet) writableNode(slot int) (*block, *node) {
-	b := f.writableBlock(slot)
+	b := f.rows.writable(slot>>wordShift, f.owner)
 	lane := slot & wordMask
-	b.nodes[lane] = b.nodes[lane].writable(f.owner)
-	return b, b.nodes[lane]
+	n := b.node(lane)
+	if own := n.writable(f.owner); own != n {
+		n = own
+		b.setNode(lane, n)
+	}
+	return b, n
 }
 
 func has(mask []uint64, slot int) bool { return mask[slot>>wordShift]>>(slot&wordMask)&1 != 0 }

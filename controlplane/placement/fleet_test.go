@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"math/bits"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -99,25 +98,30 @@ func contentOf(f *Fleet) indexed {
 			return nil
 		}
 		var names []string
-		for _, w := range s.words {
-			for b := w.bits; b != 0; b &= b - 1 {
-				names = append(names, f.node(w.index*wordBits+bits.TrailingZeros64(b)).instance.ID)
-			}
+		mask := make([]uint64, f.rows.size)
+		s.addTo(mask, everySlot(f))
+		for slot := range members(mask) {
+			names = append(names, f.node(slot).instance.ID)
 		}
 		slices.Sort(names)
 		return names
 	}
-	c := indexed{map[string][]string{}, map[string][]string{}, map[string][]string{}, map[string][]string{}, ids(f.index.gpus)}
-	f.index.carriers.Scan(func(k string, s *bitset) bool { c.Carriers[k] = ids(s); return true })
-	f.index.values.Scan(func(v valueSlots) bool { c.Values[v.name+"="+v.value] = ids(v.slots); return true })
-	f.index.ports.Scan(func(p hostPort, s *bitset) bool { c.Ports[strconv.Itoa(int(p))] = ids(s); return true })
-	f.index.groups.Scan(func(k string, g *group) bool {
+	c := indexed{map[string][]string{}, map[string][]string{}, map[string][]string{}, map[string][]string{}, ids(f.hosts.gpus)}
+	f.hosts.carriers.Scan(func(k string, s *bitset) bool { c.Carriers[k] = ids(s); return true })
+	f.hosts.values.Scan(func(v valueSlots) bool { c.Values[v.name+"="+v.value] = ids(v.slots); return true })
+	f.ports.all(func(p hostPort, s *bitset) { c.Ports[strconv.Itoa(int(p))] = ids(s) })
+	f.groups.all(func(k groupName, g *group) {
 		for j, s := range g.digits {
-			c.Groups[k+"/"+strconv.Itoa(j)] = ids(s)
+			c.Groups[string(k)+"/"+strconv.Itoa(j)] = ids(s)
 		}
-		return true
+		c.Groups[string(k)+"/staying"] = ids(g.staying)
 	})
 	return c
+}
+
+// everySlot is a mask of all slots, of instances or not.
+func everySlot(f *Fleet) []uint64 {
+	return slices.Repeat([]uint64{math.MaxUint64}, f.rows.size)
 }
 
 // compareIndex compares the index with that of a fleet which is built anew from the
@@ -127,8 +131,8 @@ func compareIndex(f *Fleet) error {
 	for v := range f.All() {
 		anew.PutInstance(*v.Instance())
 		for group, tasks := range v.Groups() {
-			for range tasks {
-				anew.AddTask(v.ID(), Use{Group: group})
+			for i := range tasks {
+				anew.AddTask(v.ID(), Use{Group: group, Stopping: i < v.node.group(group).stopping})
 			}
 		}
 		// All amounts and ports at once, on a task that is then made to be none.
@@ -144,12 +148,13 @@ func compareIndex(f *Fleet) error {
 
 // compareBlocks compares the order of the lanes of each block with one sorted anew.
 func compareBlocks(f *Fleet) error {
-	for i, b := range f.blocks {
+	for i := range f.rows.size {
+		b := f.rows.of(i)
 		for r := range resources {
 			var want []uint8
 			var ranges uint64
 			var richest [wordBits]uint8
-			for slot := range members(f.masks.eligible[i : i+1]) {
+			for slot := range members(f.hosts.eligible[i : i+1]) {
 				want = append(want, uint8(slot))
 				in := rangeOf(b.free[r][slot])
 				ranges |= 1 << in
@@ -170,7 +175,7 @@ func compareBlocks(f *Fleet) error {
 			if n := len(want); n > 0 && (b.least[r] != b.free[r][want[0]] || b.most[r] != b.free[r][want[n-1]]) {
 				return fmt.Errorf("block %d has least %v and most %v", i, b.least, b.most)
 			}
-			if len(want) == 0 && (b.least[r] != math.MaxInt64 || b.most[r] != math.MinInt64) {
+			if len(want) == 0 && (b.least[r] != math.MaxInt32 || b.most[r] != math.MinInt32) {
 				return fmt.Errorf("empty block %d has least %v and most %v", i, b.least, b.most)
 			}
 		}

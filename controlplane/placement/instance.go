@@ -68,6 +68,10 @@ type Use struct {
 	// GPUs are the ids that it was assigned; see [Assignment].
 	GPUs  []string
 	Group string
+	// Stopping is of a task whose desired status is STOPPED: it takes what it took until
+	// it has ended, but does not keep others of its group away (ECS guide,
+	// distinctInstance).
+	Stopping bool
 }
 
 func (u *Use) takes() amounts { return amounts{u.CPU, u.MemoryMiB} }
@@ -102,26 +106,30 @@ func hostPorts(tcp, udps []uint16) []hostPort {
 	return ports
 }
 
-// node is an instance and the tasks on it, but for what they left free, which stands
-// in the columns of the node's block. It is copy-on-write.
+// node is an instance and the tasks on it. It is copy-on-write.
 type node struct {
-	owner    *mark
+	owner    mark
 	instance *Instance
 	reserved []hostPort // of the instance; in order, never changed in place
 	ports    []hostPort // of the tasks; in order, twice if two tasks have it
 	gpus     []string   // of the tasks; as ports
 	groups   []groupCount
 	tasks    int
+	free     amounts // what the tasks left
 }
 
 // groupCount is the number of tasks of a group on one instance.
 type groupCount struct {
-	group string
-	tasks int
+	group    string
+	tasks    int
+	stopping int // of those
 }
 
+// staying is the number of tasks that are to go on.
+func (c groupCount) staying() int { return c.tasks - c.stopping }
+
 // writable is the node itself if the owner made it, else a copy of the owner's.
-func (n *node) writable(owner *mark) *node {
+func (n *node) writable(owner mark) *node {
 	if n.owner == owner {
 		return n
 	}
@@ -129,15 +137,24 @@ func (n *node) writable(owner *mark) *node {
 	c.owner = owner
 	c.ports = slices.Clone(n.ports)
 	c.gpus = slices.Clone(n.gpus)
-	c.groups = slices.Clone(n.groups)
+	c.groups = append(make([]groupCount, 0, len(n.groups)+1), n.groups...) // for one more
 	return &c
 }
 
-func (n *node) groupTasks(group string) int {
-	if i, ok := n.findGroup(group); ok {
-		return n.groups[i].tasks
+// includes tells whether a task like the given one is among them.
+func (c groupCount) includes(u *Use) bool {
+	if u.Stopping {
+		return c.stopping > 0
 	}
-	return 0
+	return c.staying() > 0
+}
+
+// group is how many tasks of a group are on the instance.
+func (n *node) group(name string) groupCount {
+	if i, ok := n.findGroup(name); ok {
+		return n.groups[i]
+	}
+	return groupCount{group: name}
 }
 
 func (n *node) findGroup(group string) (int, bool) {
@@ -152,19 +169,17 @@ func (n *node) findGroup(group string) (int, bool) {
 	})
 }
 
-// addGroup changes the number of tasks of the group and gives the number before.
-func (n *node) addGroup(group string, tasks int) int {
-	i, ok := n.findGroup(group)
-	if !ok {
-		n.groups = slices.Insert(n.groups, i, groupCount{group, tasks})
-		return 0
-	}
-	before := n.groups[i].tasks
-	n.groups[i].tasks += tasks
-	if n.groups[i].tasks == 0 {
+// setGroup makes the number of tasks of a group another.
+func (n *node) setGroup(c groupCount) {
+	i, ok := n.findGroup(c.group)
+	switch {
+	case !ok:
+		n.groups = slices.Insert(n.groups, i, c)
+	case c.tasks == 0:
 		n.groups = slices.Delete(n.groups, i, i+1)
+	default:
+		n.groups[i] = c
 	}
-	return before
 }
 
 // portTaken tells whether a task has the port or the instance keeps it back.

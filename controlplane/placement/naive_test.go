@@ -56,6 +56,17 @@ func (m *naive) free(id string) (cpus, mem int64) {
 	return cpus, mem
 }
 
+// staying is the number of tasks of a group that are to go on.
+func (m *naive) staying(id, group string) int {
+	n := 0
+	for _, u := range m.tasks[id] {
+		if u.Group == group && !u.Stopping {
+			n++
+		}
+	}
+	return n
+}
+
 func (m *naive) groupTasks(id, group string) int64 {
 	var n int64
 	for _, u := range m.tasks[id] {
@@ -143,7 +154,7 @@ func (m *naive) reason(id string, r *Request) Reason {
 		return ReasonAttribute
 	case !matchesAll:
 		return ReasonMemberOf
-	case r.DistinctInstance && m.groupTasks(id, r.Group) > 0:
+	case r.DistinctInstance && m.staying(id, r.Group) > 0:
 		return ReasonDistinctInstance
 	case cpus < r.CPU:
 		return ReasonCPU

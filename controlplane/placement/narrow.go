@@ -3,7 +3,7 @@ package placement
 import "github.com/longshore/longshore/controlplane/query"
 
 // fewValues is the number of values that a condition is asked of in any case; of more
-// only if the instances are several times as many.
+// only if the instances are several times as many, or if the condition comes again.
 const fewValues = 64
 
 // narrow leaves the candidates that meet a narrowing, and tells whether all of these
@@ -42,30 +42,50 @@ func (s *search) narrowToAny(alternatives []query.Narrowing, free int) (whole bo
 	return whole
 }
 
-// restrict leaves the candidates that meet a condition, unless that is left to Match.
+// restrict leaves the candidates that meet a condition, unless that is left to Match. Of
+// an attribute of which nearly every instance has a value of its own, to ask for all of them
+// pays only if the condition comes again: the first time it is noted and left to Match.
 func (s *search) restrict(c query.Condition, free int) bool {
-	values, all := s.fleet.index.firstValuesOf(c.Attribute, max(fewValues, s.fleet.Len()/8))
-	if !all {
-		return false
+	h, memo := s.fleet.hosts, &s.fleet.kin.memo
+	meets, noted := memo.find(c.Text, h.version)
+	switch {
+	case meets != nil:
+	case noted:
+		meets = make([]uint64, len(s.candidates))
+		h.addMeeting(meets, h.present, c, h.valuesOf(c.Attribute))
+		memo.keep(c.Text, h.version, meets)
+	default:
+		values, all := h.firstValuesOf(c.Attribute, max(fewValues, s.fleet.Len()/8))
+		if !all {
+			memo.keep(c.Text, h.version, nil)
+			return false
+		}
+		meets = s.scratch.mask(free)
+		clear(meets)
+		h.addMeeting(meets, s.candidates, c, values)
 	}
-	meets := s.scratch.mask(free)
-	clear(meets)
+	for i := range s.candidates {
+		s.candidates[i] &= meets[i]
+	}
+	return true
+}
+
+// addMeeting adds to the mask the slots of the scope that meet a condition, given the
+// values of its attribute.
+func (h *hosts) addMeeting(mask, scope []uint64, c query.Condition, values []valueSlots) {
 	for _, v := range values {
 		if c.Holds(v.value, true) {
-			v.slots.addTo(meets, s.candidates)
+			v.slots.addTo(mask, scope)
 		}
 	}
 	if c.Holds("", false) {
-		carriers, _ := s.fleet.index.carriers.Get(c.Attribute)
-		carriers.addRest(meets, s.candidates)
+		h.carriersOf(c.Attribute).addRest(mask, scope)
 	}
-	copy(s.candidates, meets)
-	return true
 }
 
 // keepGroup leaves the candidates that have tasks of a group, or those that have none.
 func (s *search) keepGroup(g query.Group, free int) {
-	digits := s.fleet.index.digitsOf(g.Name)
+	digits := s.fleet.digitsOf(g.Name)
 	if g.Absent {
 		for _, digit := range digits {
 			digit.dropFrom(s.candidates)

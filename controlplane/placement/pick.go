@@ -76,7 +76,7 @@ func nth(mask []uint64, n int) int {
 
 // pickFewest prefers the slots with the fewest tasks of the group.
 func (s *search) pickFewest(scope []uint64, strategy int) (int, bool) {
-	digits := s.fleet.index.digitsOf(s.request.Group)
+	digits := s.fleet.digitsOf(s.request.Group)
 	fewest, _ := s.masks(strategy)
 	for anyOf(scope) {
 		copy(fewest, scope)
@@ -98,7 +98,7 @@ func (s *search) pickFewest(scope []uint64, strategy int) (int, bool) {
 // pickValue prefers the slots whose value of the attribute has the fewest tasks of
 // the group.
 func (s *search) pickValue(scope []uint64, strategy int, attribute string) (int, bool) {
-	values := s.tallyOf(strategy, attribute).values
+	values := s.tallyOf(strategy, attribute).order
 	same, _ := s.masks(strategy)
 	for from := 0; from < len(values); {
 		clear(same)
@@ -136,7 +136,7 @@ func (s *search) pickPacked(scope []uint64, strategy, resource int) (int, bool) 
 			continue
 		}
 		same, _ := s.masks(strategy)
-		s.withFree(same, scope, resource, s.fleet.view(slot).free[resource])
+		s.withFree(same, scope, resource, s.fleet.rows.of(slot >> wordShift).free[resource][slot&wordMask])
 		if slot, ok := s.pick(same, strategy+1); ok {
 			return slot, true
 		}
@@ -147,15 +147,15 @@ func (s *search) pickPacked(scope []uint64, strategy, resource int) (int, bool) 
 // tightest is the slot of the scope that has what is needed and the least left of the
 // resource, the lowest of several.
 func (s *search) tightest(scope []uint64, resource int) (int, bool) {
-	least, slot := int64(math.MaxInt64), -1
+	least, slot := int32(math.MaxInt32), -1
 	for i, lanes := range scope {
 		if lanes == 0 {
 			continue
 		}
-		b := s.fleet.blocks[i]
-		if lane, ok := b.tightest(resource, s.need, lanes, least); ok {
+		b := s.fleet.rows.of(i)
+		if lane, ok := b.tightest(resource, s.room, lanes, least); ok {
 			least, slot = b.free[resource][lane], i<<wordShift+lane
-			if least == s.need[resource] {
+			if least == s.room[resource] {
 				break // less would not do
 			}
 		}
@@ -164,10 +164,10 @@ func (s *search) tightest(scope []uint64, resource int) (int, bool) {
 }
 
 // withFree fills a mask with the slots of the scope that have so much left.
-func (s *search) withFree(mask, scope []uint64, resource int, free int64) {
+func (s *search) withFree(mask, scope []uint64, resource int, free int32) {
 	for i, lanes := range scope {
 		mask[i] = 0
-		b := s.fleet.blocks[i]
+		b := s.fleet.rows.of(i)
 		if b.least[resource] > free || b.most[resource] < free {
 			continue
 		}

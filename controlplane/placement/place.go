@@ -10,12 +10,12 @@ func Place(f *Fleet, r Request) Result {
 	if r.Count <= 0 {
 		return result
 	}
-	buffers, _ := f.scratches.Get().(*scratch)
+	buffers, _ := f.kin.scratches.Get().(*scratch)
 	if buffers == nil {
 		buffers = new(scratch)
 	}
-	defer f.scratches.Put(buffers)
 	s := newSearch(f, &r, buffers)
+	defer s.end()
 	for placed := 1; placed <= r.Count; placed++ {
 		slot, ok := s.next()
 		if !ok {
@@ -29,6 +29,16 @@ func Place(f *Fleet, r Request) Result {
 		}
 	}
 	return result
+}
+
+// end gives back what the search worked with.
+func (s *search) end() {
+	pool, buffers := &s.fleet.kin.scratches, s.scratch
+	for i := range buffers.tallies {
+		buffers.tallies[i].end()
+	}
+	*s = search{} // which must not keep the fleet
+	pool.Put(buffers)
 }
 
 func (s *search) assign(slot int) Assignment {
@@ -45,8 +55,8 @@ func (s *search) occupy(slot int, gpus []string) {
 	use := s.request.use(gpus)
 	s.fleet.addTask(slot, &use)
 	s.reconsider(slot)
-	for _, t := range s.tallies {
-		if t != nil {
+	for i := range s.scratch.tallies {
+		if t := &s.scratch.tallies[i]; t.counted != nil {
 			t.add(s.fleet.node(slot).instance)
 		}
 	}

@@ -55,6 +55,7 @@ func drawUse(t *rapid.T) Use {
 		UDP:       drawPorts(t, "udp"),
 		GPUs:      rapid.SampledFrom([][]string{nil, nil, nil, {"gpu-1"}}).Draw(t, "taskGPUs"),
 		Group:     "g" + strconv.Itoa(rapid.IntRange(0, 3).Draw(t, "group")),
+		Stopping:  rapid.IntRange(0, 3).Draw(t, "stopping") == 3,
 	}
 }
 

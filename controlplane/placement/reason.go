@@ -101,7 +101,7 @@ func (f *Failure) lack() int64 {
 // Explain examines one instance for one task of the request: why it would not take
 // it, or true if it would.
 func Explain(f *Fleet, r Request, instanceID string) (Failure, bool) {
-	slot, ok := f.slots.Get(instanceID)
+	slot, ok := f.hosts.slots.Get(instanceID)
 	if !ok {
 		return Failure{InstanceID: instanceID, Reason: ReasonMissing}, false
 	}
@@ -132,7 +132,7 @@ func examine(v View, r *Request) (Failure, bool) {
 			return fail, false
 		}
 	}
-	if there := v.GroupTasks(r.Group); r.DistinctInstance && there > 0 {
+	if there := v.node.group(r.Group).staying(); r.DistinctInstance && there > 0 {
 		fail.Reason, fail.Subject, fail.Available = ReasonDistinctInstance, r.Group, int64(there)
 		return fail, false
 	}

@@ -23,7 +23,8 @@ type Request struct {
 	RequiredAttributes []Attribute
 	// MemberOf are expressions of the cluster query language; all must match.
 	MemberOf []Predicate
-	// DistinctInstance allows one task of the group on an instance.
+	// DistinctInstance allows one task of the group on an instance, beside those that are
+	// Stopping.
 	DistinctInstance bool
 	// Strategies choose among the instances that pass, each among those which the
 	// one before it finds equally good. None is [Random].
@@ -82,8 +83,8 @@ type Predicate struct {
 	// being asked of instances one by one; leaving it out changes nothing but the cost.
 	//
 	// A condition on an attribute is asked once per value that there is in the fleet,
-	// and once for the lack of the attribute; not at all, and Match is asked instead,
-	// if the instances have too many values for that to save anything.
+	// and once for the lack of the attribute. If the instances have too many values for
+	// that to save anything, Match is asked instead until the condition comes again.
 	Within query.Narrowing
 }
 

@@ -8,6 +8,7 @@ import "math/bits"
 type search struct {
 	request  *Request
 	need     amounts
+	room     room // the need, for columns
 	fleet    *Fleet
 	ownFleet bool // the fleet is a clone that may be changed
 
@@ -21,7 +22,6 @@ type search struct {
 	// oneByOne tells that there are checks which only the instance itself can answer.
 	oneByOne bool
 
-	tallies []*tally // by strategy, once needed
 	scratch *scratch
 }
 
@@ -34,10 +34,12 @@ const (
 )
 
 func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
-	scratch.words = len(f.blocks)
-	s := &search{
+	scratch.words = f.rows.size
+	s := &scratch.search
+	*s = search{
 		request:    r,
 		need:       r.needs(),
+		room:       r.needs().room(),
 		fleet:      f,
 		candidates: scratch.mask(candidatesMask),
 		passed:     scratch.mask(passedMask),
@@ -45,25 +47,21 @@ func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
 	}
 	clear(s.passed)
 	s.startCandidates()
-	x := &f.index
 	s.require(r.RequiredAttributes)
 	for i := range r.MemberOf {
 		if p := &r.MemberOf[i]; !s.narrow(&p.Within, strategyMasks) {
 			s.asked = append(s.asked, p)
 		}
 	}
-	s.oneByOne = r.GPUCount > 0 || len(s.asked) > 0
+	s.oneByOne = r.GPUCount > 0 || len(s.asked) > 0 || s.need.beyond()
 	for _, p := range hostPorts(r.TCP, r.UDP) {
-		taken, _ := x.ports.Get(p)
-		taken.dropFrom(s.candidates)
+		f.ports.get(p).dropFrom(s.candidates)
 	}
-	if r.DistinctInstance {
-		for _, digit := range x.digitsOf(r.Group) {
-			digit.dropFrom(s.candidates)
-		}
+	if g := f.groups.get(groupName(r.Group)); r.DistinctInstance && g != nil {
+		g.staying.dropFrom(s.candidates)
 	}
 	if r.GPUCount > 0 {
-		x.gpus.keepIn(s.candidates)
+		f.hosts.gpus.keepIn(s.candidates)
 	}
 	return s
 }
@@ -72,12 +70,12 @@ func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
 // request names.
 func (s *search) startCandidates() {
 	if s.request.Candidates == nil {
-		copy(s.candidates, s.fleet.masks.eligible)
+		copy(s.candidates, s.fleet.hosts.eligible)
 		return
 	}
 	clear(s.candidates)
 	for _, id := range s.request.Candidates {
-		if slot, ok := s.fleet.slots.Get(id); ok && s.fleet.eligible(slot) {
+		if slot, ok := s.fleet.hosts.slots.Get(id); ok && s.fleet.eligible(slot) {
 			set(s.candidates, slot, true)
 		}
 	}
@@ -87,9 +85,9 @@ func (s *search) require(attributes []Attribute) {
 	for _, a := range attributes {
 		var holders *bitset
 		if a.AnyValue {
-			holders, _ = s.fleet.index.carriers.Get(a.Name)
+			holders = s.fleet.hosts.carriersOf(a.Name)
 		} else {
-			holders = s.fleet.index.valueOf(a.Name, a.Value)
+			holders = s.fleet.hosts.valueOf(a.Name, a.Value)
 		}
 		// Most of what definitions require every instance can do.
 		if holders.len() < s.fleet.Len() {
@@ -104,7 +102,7 @@ func (s *search) passes(slot int) bool {
 		return has(s.candidates, slot)
 	}
 	v := s.fleet.view(slot)
-	if v.free[cpu] < s.need[cpu] || v.free[memory] < s.need[memory] || !s.passesOneByOne(v) {
+	if !s.passesOneByOne(v) {
 		set(s.candidates, slot, false)
 		return false
 	}
@@ -113,7 +111,10 @@ func (s *search) passes(slot int) bool {
 }
 
 func (s *search) passesOneByOne(v View) bool {
-	if s.request.GPUCount > v.node.freeGPUs() {
+	if free := v.node.free; free[cpu] < s.need[cpu] || free[memory] < s.need[memory] {
+		return false
+	}
+	if s.request.GPUCount > 0 && s.request.GPUCount > v.node.freeGPUs() {
 		return false
 	}
 	for _, p := range s.asked {
@@ -132,7 +133,7 @@ func (s *search) settle(scope []uint64) {
 		if open == 0 {
 			continue
 		}
-		good := open & s.fleet.blocks[i].fitting(s.need)
+		good := open & s.fleet.rows.of(i).fitting(s.room)
 		if s.oneByOne {
 			for lanes := good; lanes != 0; lanes &= lanes - 1 {
 				if !s.passesOneByOne(s.fleet.view(i<<wordShift + bits.TrailingZeros64(lanes))) {
@@ -165,7 +166,7 @@ func (s *search) dropRejected(scope []uint64) {
 func (s *search) reconsider(slot int) {
 	set(s.passed, slot, false)
 	r := s.request
-	free := s.fleet.view(slot).free
+	free := s.fleet.node(slot).free
 	if r.DistinctInstance || len(r.TCP)+len(r.UDP) > 0 || free[cpu] < s.need[cpu] || free[memory] < s.need[memory] {
 		set(s.candidates, slot, false)
 	}
@@ -180,8 +181,10 @@ func (s *search) masks(strategy int) (a, b []uint64) {
 // scratch is masks to work with, which hold whatever they held before. The clones of a
 // fleet share a pool of them.
 type scratch struct {
-	words int
-	all   [][]uint64
+	search  search
+	words   int
+	all     [][]uint64
+	tallies []tally // by strategy
 }
 
 func (s *scratch) mask(i int) []uint64 {

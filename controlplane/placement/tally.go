@@ -6,21 +6,20 @@ import (
 	"sort"
 )
 
-// tally is how many tasks of the request's group there are per value of an attribute.
+// tally is how many tasks of the request's group there are per value of an attribute,
+// those of the request included. A scratch keeps its slices for the next search.
 type tally struct {
-	attribute string
-	values    []*tallied // those with the fewest tasks first
-	byValue   map[string]*tallied
-	absent    *tallied // of the instances without the attribute
+	counted *census // what it began with; nil if it has not begun
+	entries []tallied
+	order   []*tallied // the entries, those with the fewest tasks first
 }
 
 // tallied is one value of a tally, or the lack of one.
 type tallied struct {
-	value string
-	at    int // where it is in the tally's values
+	at    int // where it is in the order
 	tasks int
-	slots *bitset // who has the value; for the absent, who has any
-	lack  bool    // it stands for the absent
+	slots *bitset // who has the value; of the lack, who has any
+	lack  bool    // it stands for the instances without the attribute
 }
 
 // addTo adds to the mask the slots of the scope with the value, and tells whether
@@ -32,72 +31,48 @@ func (t *tallied) addTo(mask, scope []uint64) bool {
 	return t.slots.addRest(mask, scope)
 }
 
-// tallyOf is the tally of a strategy, made when it is first asked for.
+// tallyOf is the tally of a strategy, begun when it is first asked for.
 func (s *search) tallyOf(strategy int, attribute string) *tally {
-	if s.tallies == nil {
-		s.tallies = make([]*tally, len(s.request.Strategies))
+	for len(s.scratch.tallies) <= strategy {
+		s.scratch.tallies = append(s.scratch.tallies, tally{})
 	}
-	if s.tallies[strategy] == nil {
-		s.tallies[strategy] = newTally(s.fleet, s.request.Group, attribute)
-	}
-	return s.tallies[strategy]
-}
-
-func newTally(f *Fleet, group, attribute string) *tally {
-	values := f.index.valuesOf(attribute)
-	carriers, _ := f.index.carriers.Get(attribute)
-	entries := make([]tallied, len(values)+1)
-	for i, v := range values {
-		entries[i] = tallied{value: v.value, slots: v.slots}
-	}
-	entries[len(values)] = tallied{slots: carriers, lack: true}
-
-	active := f.masks.active
-	for j, digit := range f.index.digitsOf(group) {
-		rest := digit.count(active) << j
-		for i, v := range values {
-			tasks := digit.countShared(v.slots, active) << j
-			entries[i].tasks += tasks
-			rest -= tasks
-		}
-		entries[len(values)].tasks += rest
-	}
-
-	t := &tally{attribute: attribute, values: make([]*tallied, len(entries)), absent: &entries[len(values)]}
-	for i := range entries {
-		t.values[i] = &entries[i]
-	}
-	slices.SortStableFunc(t.values, func(a, b *tallied) int { return cmp.Compare(a.tasks, b.tasks) })
-	for i, v := range t.values {
-		v.at = i
+	t := &s.scratch.tallies[strategy]
+	if t.counted == nil {
+		t.begin(s.fleet, s.request.Group, attribute)
 	}
 	return t
 }
 
+func (t *tally) begin(f *Fleet, group, attribute string) {
+	c := f.censusOf(f.groups.get(groupName(group)), attribute)
+	t.counted = c
+	for i, v := range c.values {
+		t.entries = append(t.entries, tallied{slots: v.slots, tasks: c.tasks[i]})
+	}
+	t.entries = append(t.entries, tallied{slots: f.hosts.carriersOf(attribute), lack: true, tasks: c.tasks[len(c.values)]})
+	for i := range t.entries {
+		t.order = append(t.order, &t.entries[i])
+	}
+	slices.SortStableFunc(t.order, func(a, b *tallied) int { return cmp.Compare(a.tasks, b.tasks) })
+	for i, v := range t.order {
+		v.at = i
+	}
+}
+
 // add counts one more task of the group, on the instance.
 func (t *tally) add(in *Instance) {
-	v := t.of(in)
+	v := &t.entries[t.counted.of(in)]
 	// It changes places with the last that has as many, and all stay in order.
-	last := sort.Search(len(t.values), func(i int) bool { return t.values[i].tasks > v.tasks }) - 1
-	other := t.values[last]
-	t.values[v.at], t.values[last] = other, v
+	last := sort.Search(len(t.order), func(i int) bool { return t.order[i].tasks > v.tasks }) - 1
+	other := t.order[last]
+	t.order[v.at], t.order[last] = other, v
 	v.at, other.at = other.at, v.at
 	v.tasks++
 }
 
-// of is the entry of the instance's value.
-func (t *tally) of(in *Instance) *tallied {
-	value, ok := in.Attributes[t.attribute]
-	if !ok {
-		return t.absent
-	}
-	if t.byValue == nil {
-		t.byValue = make(map[string]*tallied, len(t.values))
-		for _, v := range t.values {
-			if !v.lack {
-				t.byValue[v.value] = v
-			}
-		}
-	}
-	return t.byValue[value]
+// end forgets all but the room.
+func (t *tally) end() {
+	clear(t.entries)
+	clear(t.order)
+	*t = tally{entries: t.entries[:0], order: t.order[:0]}
 }

@@ -9,7 +9,6 @@ import (
 // came from is next changed; a predicate must not keep it.
 type View struct {
 	node *node
-	free amounts
 }
 
 // Instance is what was put; it must not be changed.
@@ -25,10 +24,10 @@ func (v View) Attribute(name string) (string, bool) {
 }
 
 // FreeCPU is the CPU that is left in units, below zero if too much was added.
-func (v View) FreeCPU() int64 { return v.free[cpu] }
+func (v View) FreeCPU() int64 { return v.node.free[cpu] }
 
 // FreeMemoryMiB is the memory that is left, below zero if too much was added.
-func (v View) FreeMemoryMiB() int64 { return v.free[memory] }
+func (v View) FreeMemoryMiB() int64 { return v.node.free[memory] }
 
 // UsedTCP lists the TCP host ports of its tasks, without the reserved ones.
 func (v View) UsedTCP() []uint16 { return v.used(0) }
@@ -53,7 +52,7 @@ func (v View) FreeGPUs() []string { return v.node.pickGPUs(len(v.node.instance.G
 func (v View) Tasks() int { return v.node.tasks }
 
 // GroupTasks is the number of tasks of one group on the instance.
-func (v View) GroupTasks(group string) int { return v.node.groupTasks(group) }
+func (v View) GroupTasks(group string) int { return v.node.group(group).tasks }
 
 // Groups lists the groups with tasks on the instance and how many, in order of name.
 func (v View) Groups() iter.Seq2[string, int] {

@@ -11,6 +11,8 @@ type Attribute struct {
 // Condition is a condition on one attribute.
 type Condition struct {
 	Attribute string
+	// Text says the condition: two with the same text hold of the same values.
+	Text string
 	// Holds is asked with the value, or with false if there is none.
 	Holds func(value string, present bool) bool
 }
@@ -58,7 +60,11 @@ func (n *Narrowing) require(part node, negated bool) {
 		return
 	}
 	if name, ok := onlyAttribute(part); ok && !n.divisible(part, negated) {
-		n.Where = append(n.Where, Condition{name, func(value string, present bool) bool {
+		text := part.render(0)
+		if negated {
+			text = "not (" + text + ")"
+		}
+		n.Where = append(n.Where, Condition{name, text, func(value string, present bool) bool {
 			return part.match(lone{value: value, present: present}) != negated
 		}})
 		return

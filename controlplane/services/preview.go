@@ -56,7 +56,7 @@ func Look(tx *store.Tx, key model.ServiceKey, settings rollout.Settings, now tim
 		if round == 0 {
 			p.Desired, p.AtLeast, p.AtMost = out.Desired, out.AtLeast, out.AtMost
 		}
-		step, err := l.look(tx, service, out, now)
+		step, err := l.look(tx, service, in, out, now)
 		if err != nil {
 			return p, err
 		}
@@ -79,13 +79,13 @@ func Look(tx *store.Tx, key model.ServiceKey, settings rollout.Settings, now tim
 }
 
 // look applies a plan as the loop does, and says what it did.
-func (l *Loop) look(tx *store.Tx, planned *model.Service, out rollout.Output, now time.Time) (Step, error) {
-	step := Step{At: now}
+func (l *Loop) look(tx *store.Tx, planned *model.Service, in rollout.Input, out rollout.Output, now time.Time) (Step, error) {
+	step, have := Step{At: now}, sharesOf(in, out)
 	before := map[model.TaskID]*model.Task{}
 	for _, t := range out.Tasks {
-		have, _ := tx.Task(t.Cluster, t.ID)
-		before[t.ID] = have
-		if t.DesiredStatus == model.TaskStopped && have != nil && have.DesiredStatus != model.TaskStopped {
+		current, _ := tx.Task(t.Cluster, t.ID)
+		before[t.ID] = current
+		if t.DesiredStatus == model.TaskStopped && current != nil && current.DesiredStatus != model.TaskStopped {
 			step.Stopped = append(step.Stopped, t)
 		}
 	}
@@ -93,7 +93,7 @@ func (l *Loop) look(tx *store.Tx, planned *model.Service, out rollout.Output, no
 	for t := range tx.LiveTasksOfService(planned.Key()) {
 		there[t.ID] = true
 	}
-	if err := l.apply(tx, planned, before, out, now); err != nil {
+	if err := l.apply(tx, planned, before, out, have, now); err != nil {
 		return step, err
 	}
 	after, _ := tx.Service(planned.Key())
@@ -112,19 +112,22 @@ func (l *Loop) look(tx *store.Tx, planned *model.Service, out rollout.Output, no
 	if len(step.Started) == out.Start.Count {
 		return step, nil
 	}
-	step.Failures = passedOver(tx, after, out.Start, len(step.Started))
+	step.Failures = passedOver(tx, after, out.Start, step.Started, have)
 	return step, nil
 }
 
 // passedOver says of each instance why it takes no further task of a service; nothing if
 // no task can be made at all, which an event tells.
-func passedOver(tx *store.Tx, s *model.Service, want rollout.Start, started int) []placement.Failure {
+func passedOver(tx *store.Tx, s *model.Service, want rollout.Start, started []*model.Task, have shares) []placement.Failure {
 	order, err := orderFor(tx.Tables, s, s.Primary().Definition, launch.ForService)
 	if err != nil {
 		return nil
 	}
 	failures := map[string]placement.Failure{}
-	for _, portion := range order.Portions(want.Count-started, byProvider(tx, order), tx.PoolOfProvider) {
+	for _, t := range started {
+		have.add(t)
+	}
+	for _, portion := range order.Portions(want.Count-len(started), have[order.Deployment], tx.PoolOfProvider) {
 		for _, f := range portion.PlaceOn(tx.Fleet(s.Cluster), want.Instances, nil).Failures {
 			failures[f.InstanceID] = f
 		}

@@ -50,12 +50,12 @@ func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (next outlook, er
 	for _, t := range in.Tasks {
 		before[t.ID] = t
 	}
-	rests := groundsOf(in, out)
+	rests, shares := groundsOf(in, out), sharesOf(in, out)
 	err = l.cfg.Store.Update(ctx, func(tx *store.Tx) error {
 		if !rests.hold(tx) {
 			return errOutdated
 		}
-		return l.apply(tx, service, before, out, now)
+		return l.apply(tx, service, before, out, shares, now)
 	})
 	if errors.Is(err, errOutdated) {
 		next.wakeAt = now
@@ -138,13 +138,13 @@ func open(view *store.Tables, c model.ClusterName) []model.InstanceID {
 func withoutTasksOf(fleet *placement.Fleet, view *store.Tables, s *model.Service) *placement.Fleet {
 	fleet = fleet.Clone()
 	for t := range view.LiveTasksOfService(s.Key()) {
-		fleet.RemoveTask(string(t.Instance), placement.Use{Group: t.Group})
+		fleet.RemoveTask(string(t.Instance), placement.Use{Group: t.Group, Stopping: t.DesiredStatus == model.TaskStopped})
 	}
 	return fleet
 }
 
 // apply writes a plan, unless what it rests on has changed.
-func (l *Loop) apply(tx *store.Tx, planned *model.Service, before map[model.TaskID]*model.Task, out rollout.Output, now time.Time) error {
+func (l *Loop) apply(tx *store.Tx, planned *model.Service, before map[model.TaskID]*model.Task, out rollout.Output, have shares, now time.Time) error {
 	if s, ok := tx.Service(planned.Key()); !ok || s != planned {
 		return errOutdated
 	}
@@ -154,7 +154,7 @@ func (l *Loop) apply(tx *store.Tx, planned *model.Service, before map[model.Task
 		}
 		tx.PutTask(t)
 	}
-	service, events, err := l.startAll(tx, out, now)
+	service, events, err := l.startAll(tx, out, have, now)
 	if err != nil {
 		return err
 	}
@@ -169,10 +169,10 @@ func (l *Loop) apply(tx *store.Tx, planned *model.Service, before map[model.Task
 
 // startAll starts the tasks that a plan asks for. It returns the service and the
 // events to store.
-func (l *Loop) startAll(tx *store.Tx, out rollout.Output, now time.Time) (*model.Service, []string, error) {
+func (l *Loop) startAll(tx *store.Tx, out rollout.Output, have shares, now time.Time) (*model.Service, []string, error) {
 	service, events, missed := out.Service, slices.Clone(out.Events), false
 	if out.Start.Count > 0 {
-		started, miss := l.startOf(tx, service, service.Primary().Definition, launch.ForService, out.Start, now)
+		started, miss := l.startOf(tx, service, service.Primary().Definition, launch.ForService, out.Start, have, now)
 		var more []string
 		service, more = rollout.Placed(service, started, miss)
 		events, missed = append(events, more...), miss != nil
@@ -185,7 +185,7 @@ func (l *Loop) startAll(tx *store.Tx, out rollout.Output, now time.Time) (*model
 		forSet := func(s *model.Service, d *model.Definition) (*launch.Order, error) {
 			return launch.ForTaskSet(s, set, d)
 		}
-		started, miss := l.startOf(tx, service, set.Definition, forSet, rollout.Start{Count: want.Count}, now)
+		started, miss := l.startOf(tx, service, set.Definition, forSet, rollout.Start{Count: want.Count}, have, now)
 		var more []string
 		service, more = rollout.PlacedSet(service, want.Set, started, miss)
 		events, missed = append(events, more...), missed || miss != nil
@@ -198,12 +198,12 @@ func (l *Loop) startAll(tx *store.Tx, out rollout.Output, now time.Time) (*model
 
 // startOf starts tasks of a definition. A service that no task can be made for is told so
 // and waits: it must not stand in the way of all the others.
-func (l *Loop) startOf(tx *store.Tx, s *model.Service, ref model.DefinitionRef, kind orderKind, want rollout.Start, now time.Time) ([]model.TaskID, *rollout.Miss) {
+func (l *Loop) startOf(tx *store.Tx, s *model.Service, ref model.DefinitionRef, kind orderKind, want rollout.Start, have shares, now time.Time) ([]model.TaskID, *rollout.Miss) {
 	order, err := orderFor(tx.Tables, s, ref, kind)
 	if err != nil {
 		return nil, &rollout.Miss{Obstacle: err.Error()}
 	}
-	return l.start(tx, order, want, now)
+	return l.start(tx, order, want, have, now)
 }
 
 // orderKind makes an order for tasks of a part of a service.
@@ -224,12 +224,12 @@ func orderFor(t *store.Tables, s *model.Service, ref model.DefinitionRef, kind o
 }
 
 // start places tasks and makes their records, and says why one found no place.
-func (l *Loop) start(tx *store.Tx, order *launch.Order, want rollout.Start, now time.Time) ([]model.TaskID, *rollout.Miss) {
+func (l *Loop) start(tx *store.Tx, order *launch.Order, want rollout.Start, have shares, now time.Time) ([]model.TaskID, *rollout.Miss) {
 	l.watchTasks(model.ServiceKey{Cluster: order.Cluster, Name: order.Service}, order)
 	source := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	var started []model.TaskID
 	var miss *rollout.Miss
-	for _, portion := range order.Portions(want.Count, byProvider(tx, order), tx.PoolOfProvider) {
+	for _, portion := range order.Portions(want.Count, have[order.Deployment], tx.PoolOfProvider) {
 		result := portion.PlaceOn(tx.Fleet(order.Cluster), want.Instances, source)
 		for _, a := range result.Assignments {
 			t := portion.Task(model.NewTaskID(), a, now)
@@ -245,21 +245,6 @@ func (l *Loop) start(tx *store.Tx, order *launch.Order, want rollout.Start, now 
 		}
 	}
 	return started, miss
-}
-
-// byProvider counts the tasks of a deployment or task set that are to go on, by the
-// capacity provider that they run on.
-func byProvider(tx *store.Tx, order *launch.Order) map[string]int {
-	if len(order.CapacityStrategy) == 0 {
-		return nil
-	}
-	have := map[string]int{}
-	for t := range tx.LiveTasksOfService(model.ServiceKey{Cluster: order.Cluster, Name: order.Service}) {
-		if t.Deployment == order.Deployment && t.DesiredStatus != model.TaskStopped && !t.Lost {
-			have[string(t.CapacityProvider)]++
-		}
-	}
-	return have
 }
 
 // appendEvents adds events to a service and forgets those beyond the latest 100.

@@ -103,7 +103,7 @@ func (t *Tables) deriveInstance(old, next *model.Instance) {
 func (t *Tables) deriveTask(old, next *model.Task) {
 	t.deriveMemberships(old, next)
 	t.deriveTaskMember(old, next)
-	if old != nil && next != nil && TaskLive(old) && TaskLive(next) && old.Instance == next.Instance {
+	if old != nil && next != nil && TaskLive(old) && TaskLive(next) && old.Instance == next.Instance && stopping(old) == stopping(next) {
 		// The usual change: it holds what it held.
 		if old.LastStatus != next.LastStatus {
 			d := t.derivedOf(next.Cluster)
@@ -134,9 +134,12 @@ func (c *ClusterCounts) add(t *model.Task, by int32) {
 
 func running(t *model.Task) bool { return t.LastStatus == model.TaskRunning }
 
+// stopping tells whether a task is not to go on.
+func stopping(t *model.Task) bool { return t.DesiredStatus == model.TaskStopped }
+
 func use(t *model.Task) placement.Use {
 	r := t.Reserved
-	u := placement.Use{CPU: r.CPU, MemoryMiB: r.MemoryMiB, TCP: r.TCP, UDP: r.UDP, Group: t.Group}
+	u := placement.Use{CPU: r.CPU, MemoryMiB: r.MemoryMiB, TCP: r.TCP, UDP: r.UDP, Group: t.Group, Stopping: stopping(t)}
 	for i := range t.Containers {
 		u.GPUs = append(u.GPUs, t.Containers[i].GPUs...)
 	}
