@@ -20,6 +20,9 @@ import (
 // tasks of a host and their definitions of up to 64 KiB each.
 const maxMessage = 64 << 20
 
+// window is how many bytes may be under way to the agent.
+const window = 1 << 20
+
 // connect goes all the way once: find the leader, register if need be, and keep a
 // stream open until it breaks. opened tells whether it came as far as the stream.
 func (s *Session) connect(ctx context.Context) (opened bool, err error) {
@@ -49,6 +52,9 @@ func (s *Session) connect(ctx context.Context) (opened bool, err error) {
 func (s *Session) dial(address string) (*grpc.ClientConn, error) {
 	options := append([]grpc.DialOption{
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
+		// Windows that follow the line cost the control plane a ping for nearly every message.
+		grpc.WithStaticStreamWindowSize(window),
+		grpc.WithStaticConnWindowSize(window),
 	}, s.Dial...)
 	conn, err := grpc.NewClient(address, options...)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/longshore/longshore/controlplane/store"
 )
 
-// Session is one agent's connection. Next and Report may be called at the same
+// Session is one agent's connection. Next (or Collect) and Report may be called at the same
 // time, each by one goroutine.
 type Session struct {
 	d        *Dispatcher
@@ -22,8 +22,8 @@ type Session struct {
 	presence *presence // set by Connect
 
 	mu     sync.Mutex
-	reason error // why it ended
-	dirty  map[model.TaskID]struct{}
+	reason error                     // why it ended
+	dirty  map[model.TaskID]struct{} // nil: none
 	wake   chan struct{}
 	full   bool                             // the first Desired is still to be sent
 	had    map[model.DefinitionRef]struct{} // definitions that the agent has
@@ -54,8 +54,7 @@ func (d *Dispatcher) Connect(ctx context.Context, key InstanceKey, agent string)
 	}
 	s := &Session{
 		d: d, key: key, token: rand.Text(), done: make(chan struct{}),
-		dirty: map[model.TaskID]struct{}{}, wake: make(chan struct{}, 1),
-		full: true, had: map[model.DefinitionRef]struct{}{},
+		wake: make(chan struct{}, 1), full: true, had: map[model.DefinitionRef]struct{}{},
 	}
 	s.wake <- struct{}{}
 	// The session is known before the instance is read, so that no change falls between.
@@ -145,6 +144,9 @@ func (s *Session) end(reason error) {
 
 func (s *Session) mark(id model.TaskID) {
 	s.mu.Lock()
+	if s.dirty == nil {
+		s.dirty = map[model.TaskID]struct{}{}
+	}
 	s.dirty[id] = struct{}{}
 	s.mu.Unlock()
 	select {
@@ -153,8 +155,11 @@ func (s *Session) mark(id model.TaskID) {
 	}
 }
 
-// Next waits until there is something to tell the agent. The first answer is
-// full. It returns the session's error when that has ended.
+// Wake receives when there may be something to tell the agent, which Collect then says.
+func (s *Session) Wake() <-chan struct{} { return s.wake }
+
+// Next waits until there is something to tell the agent. It returns the session's
+// error when that has ended.
 func (s *Session) Next(ctx context.Context) (Desired, error) {
 	for {
 		select {
@@ -164,16 +169,20 @@ func (s *Session) Next(ctx context.Context) (Desired, error) {
 			return Desired{}, ctx.Err()
 		case <-s.wake:
 		}
-		if d := s.collect(); d.Full || len(d.Tasks)+len(d.Removed) > 0 {
+		if d := s.Collect(); !d.Empty() {
 			return d, nil
 		}
 	}
 }
 
-func (s *Session) collect() Desired {
+// Empty tells whether there is nothing to tell.
+func (d *Desired) Empty() bool { return !d.Full && len(d.Tasks)+len(d.Removed) == 0 }
+
+// Collect returns what the agent has not been told yet. The first answer is full.
+func (s *Session) Collect() Desired {
 	s.mu.Lock()
 	full, dirty := s.full, s.dirty
-	s.full, s.dirty = false, map[model.TaskID]struct{}{}
+	s.full, s.dirty = false, nil
 	s.mu.Unlock()
 	view := s.d.cfg.Store.View()
 	out := Desired{Full: full}

@@ -100,7 +100,10 @@ var taskIndexes = []index[model.Task]{
 
 // Task returns a task, STOPPED ones as long as they are kept.
 func (t *Tables) Task(c model.ClusterName, id model.TaskID) (*model.Task, bool) {
-	return t.tasks.get(&model.Task{Cluster: c, ID: id})
+	pivot := t.tasks.pivot()
+	defer t.tasks.release(pivot)
+	pivot.Cluster, pivot.ID = c, id
+	return t.tasks.get(pivot)
 }
 
 // Tasks walks the tasks of a cluster of one desired status by id, starting at from.

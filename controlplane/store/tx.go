@@ -41,7 +41,7 @@ func put[T any](tx *Tx, k *kind[T], old, next *T) {
 		o.key = k.key(old)
 	} else {
 		o.key = k.key(next)
-		value, err := json.Marshal(next)
+		value, err := k.encoded(next)
 		if err != nil {
 			// The entities hold nothing that JSON cannot say, but for text that a
 			// caller slipped past validation; apply turns this into an error.
@@ -50,6 +50,13 @@ func put[T any](tx *Tx, k *kind[T], old, next *T) {
 		o.value = value
 	}
 	tx.ops = append(tx.ops, o)
+}
+
+func (k *kind[T]) encoded(record *T) ([]byte, error) {
+	if k.encode != nil {
+		return k.encode(record)
+	}
+	return json.Marshal(record)
 }
 
 type encodeError struct{ error }

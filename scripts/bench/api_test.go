@@ -25,7 +25,7 @@ type api struct {
 // that is kept.
 const maxClients = 64
 
-func newAPI(b *testing.B, address string) *api {
+func newAPI(b testing.TB, address string) *api {
 	transport := &http.Transport{MaxIdleConnsPerHost: maxClients, MaxConnsPerHost: maxClients}
 	b.Cleanup(transport.CloseIdleConnections)
 	return &api{url: "http://" + address + "/", http: &http.Client{Transport: transport}}
@@ -55,7 +55,7 @@ func (a *api) post(ctx context.Context, operation string, body []byte) ([]byte, 
 }
 
 // call makes one call that must succeed.
-func call[Out, In any](b *testing.B, a *api, operation string, in In) Out {
+func call[Out, In any](b testing.TB, a *api, operation string, in In) Out {
 	b.Helper()
 	answer, err := a.post(b.Context(), operation, encode(b, in))
 	if err != nil {
@@ -68,7 +68,7 @@ func call[Out, In any](b *testing.B, a *api, operation string, in In) Out {
 	return out
 }
 
-func encode(b *testing.B, in any) []byte {
+func encode(b testing.TB, in any) []byte {
 	b.Helper()
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -77,12 +77,12 @@ func encode(b *testing.B, in any) []byte {
 	return body
 }
 
-func (a *api) createCluster(b *testing.B, name string) {
+func (a *api) createCluster(b testing.TB, name string) {
 	b.Helper()
 	call[ecs.CreateClusterResponse](b, a, "CreateCluster", ecs.CreateClusterRequest{ClusterName: name})
 }
 
-func (a *api) register(b *testing.B, family string, c ecs.ContainerDefinition) *ecs.TaskDefinition {
+func (a *api) register(b testing.TB, family string, c ecs.ContainerDefinition) *ecs.TaskDefinition {
 	b.Helper()
 	out := call[ecs.RegisterTaskDefinitionResponse](b, a, "RegisterTaskDefinition", ecs.RegisterTaskDefinitionRequest{
 		Family: family, ContainerDefinitions: []ecs.ContainerDefinition{c},

@@ -94,7 +94,7 @@ func runIdleTasks(b *testing.B, p *plane, image string) {
 }
 
 // quiet lets time pass: that nothing happens is what is measured.
-func quiet(b *testing.B, d time.Duration) {
+func quiet(b testing.TB, d time.Duration) {
 	b.Helper()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -106,7 +106,7 @@ func quiet(b *testing.B, d time.Duration) {
 }
 
 // metric reads one metric without labels.
-func metric(b *testing.B, text []byte, name string) float64 {
+func metric(b testing.TB, text []byte, name string) float64 {
 	b.Helper()
 	for line := range strings.Lines(string(text)) {
 		if value, found := strings.CutPrefix(line, name+" "); found {

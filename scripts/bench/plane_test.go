@@ -17,7 +17,7 @@ import (
 )
 
 // buildLongshore builds the program under test.
-func buildLongshore(b *testing.B) string {
+func buildLongshore(b testing.TB) string {
 	b.Helper()
 	path, err := testbed.Build()
 	if err != nil {
@@ -29,14 +29,15 @@ func buildLongshore(b *testing.B) string {
 
 // plane is a running longshore that serves the API.
 type plane struct {
-	api    *api
-	agents string // host:port
-	ops    string // host:port
+	api     *api
+	agents  string // host:port
+	ops     string // host:port
+	process *testbed.Process
 }
 
 // startPlane runs longshore with the arguments, which begin with the
 // subcommand, on addresses and a folder of its own. It ends with the benchmark.
-func startPlane(b *testing.B, binary string, args ...string) *plane {
+func startPlane(b testing.TB, binary string, args ...string) *plane {
 	b.Helper()
 	p := &plane{agents: testbed.FreeAddress(b), ops: testbed.FreeAddress(b)}
 	address := testbed.FreeAddress(b)
@@ -46,11 +47,12 @@ func startPlane(b *testing.B, binary string, args ...string) *plane {
 		"--endpoints-addr", "127.0.0.1:0")
 	c := testbed.Start(b, binary, args...).AwaitReady()
 	b.Cleanup(c.Stop)
+	p.process = c
 	return p
 }
 
 // cpuSeconds is the processor time that the process has used so far.
-func (p *plane) cpuSeconds(b *testing.B) float64 {
+func (p *plane) cpuSeconds(b testing.TB) float64 {
 	b.Helper()
 	metrics, err := get(b, "http://"+p.ops+"/metrics")
 	if err != nil {
@@ -72,7 +74,7 @@ func (p *plane) cpuSeconds(b *testing.B) float64 {
 }
 
 // ownCPUSeconds is the processor time that the benchmark itself has used so far.
-func ownCPUSeconds(b *testing.B) float64 {
+func ownCPUSeconds(b testing.TB) float64 {
 	b.Helper()
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -81,7 +83,7 @@ func ownCPUSeconds(b *testing.B) float64 {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
 }
 
-func get(b *testing.B, url string) ([]byte, error) {
+func get(b testing.TB, url string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
@@ -103,7 +105,7 @@ func get(b *testing.B, url string) ([]byte, error) {
 
 // await asks again and again until something holds: from outside there is no
 // other way to see it. The period bounds how late that is noticed.
-func await(b *testing.B, what string, period time.Duration, holds func() bool) {
+func await(b testing.TB, what string, period time.Duration, holds func() bool) {
 	b.Helper()
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()

@@ -62,7 +62,7 @@ func BenchmarkRunTask(b *testing.B) {
 func new32(n int32) *int32 { return &n }
 
 // startFleet connects a fleet that has room for all that is asked for.
-func startFleet(b *testing.B, p *plane, instances int) {
+func startFleet(b testing.TB, p *plane, instances int) {
 	b.Helper()
 	f := fleet.New(fleet.Config{
 		ControlPlane: []string{p.agents}, Cluster: runTaskCluster, Instances: instances,
@@ -150,7 +150,7 @@ func load(ctx context.Context, a *api, operation string, clients int, bodies [][
 
 // startedTasks returns the ARNs of all tasks that were started, and makes sure
 // that none is missing.
-func startedTasks(b *testing.B, answers []answer, each int) []string {
+func startedTasks(b testing.TB, answers []answer, each int) []string {
 	b.Helper()
 	var arns []string
 	for _, a := range answers {
@@ -169,7 +169,7 @@ func startedTasks(b *testing.B, answers []answer, each int) []string {
 }
 
 // awaitTasks waits until so many tasks are RUNNING and none is on its way.
-func awaitTasks(b *testing.B, p *plane, count int) {
+func awaitTasks(b testing.TB, p *plane, count int) {
 	b.Helper()
 	await(b, fmt.Sprintf("%d tasks RUNNING", count), 5*time.Millisecond, func() bool {
 		out := call[ecs.DescribeClustersResponse](b, p.api, "DescribeClusters", ecs.DescribeClustersRequest{Clusters: []string{runTaskCluster}})
@@ -179,7 +179,7 @@ func awaitTasks(b *testing.B, p *plane, count int) {
 }
 
 // stopAll stops the tasks and waits until nothing is left of them.
-func stopAll(b *testing.B, p *plane, tasks []string) {
+func stopAll(b testing.TB, p *plane, tasks []string) {
 	b.Helper()
 	bodies := make([][]byte, len(tasks))
 	for i, arn := range tasks {

@@ -97,6 +97,17 @@ func (p *Process) AwaitReady() *Process {
 	return p
 }
 
+// PID is the process's id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Signal sends the process a signal. The test has failed if that is not possible.
+func (p *Process) Signal(signal os.Signal) {
+	p.tb.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		p.tb.Errorf("sending %v to longshore: %v", signal, err)
+	}
+}
+
 // Kill ends the process as kill -9 does, and waits.
 func (p *Process) Kill() {
 	p.cmd.Process.Kill() // fails if it has ended already, which is as good

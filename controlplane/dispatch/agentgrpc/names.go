@@ -17,18 +17,24 @@ func (s *Server) follower() *names.Follower {
 	return nil
 }
 
-// sendNames tells the agent what changed of the names. The channel is closed when
-// there is more to tell.
-func sendNames(stream agentv1.AgentService_SessionServer, f *names.Follower) (<-chan struct{}, error) {
-	if f == nil {
-		return nil, nil
+// tellNames tells the agent what changed of the names.
+func (c *conversation) tellNames() error {
+	if c.names == nil {
+		return nil
 	}
-	changed := f.Changed()
-	u := f.Update()
+	if c.renamed != nil {
+		select {
+		case <-c.renamed:
+		default:
+			return nil // the usual case, which all sessions can find out without a lock
+		}
+	}
+	c.renamed = c.names.Changed()
+	u := c.names.Update()
 	if u.Empty() {
-		return changed, nil
+		return nil
 	}
-	return changed, stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Names{Names: wireNames(&u)}})
+	return c.stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Names{Names: wireNames(&u)}})
 }
 
 func wireNames(u *discovery.Update) *agentv1.Names {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -113,8 +112,8 @@ func wireError(err error) error {
 	return status.Error(codes.Unavailable, err.Error())
 }
 
-// Session runs one agent's stream: one goroutine sends what is desired, this
-// one takes reports.
+// Session runs one agent's stream: this goroutine sends what is desired, another one
+// takes reports. There are as many of them as hosts, so that each one more counts.
 func (s *Server) Session(stream agentv1.AgentService_SessionServer) error {
 	d := s.cfg.Dispatcher()
 	if d == nil {
@@ -129,23 +128,17 @@ func (s *Server) Session(stream agentv1.AgentService_SessionServer) error {
 		return wireError(err)
 	}
 	defer session.Close()
-	log := s.cfg.Logger.With("cluster", key.Cluster, "instance", key.ID)
-	log.Info("agent connected")
+	s.cfg.Logger.Info("agent connected", "cluster", key.Cluster, "instance", key.ID)
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
-	acks := make(chan uint64, 1)
-	sent := make(chan error, 1)
-	go func() { sent <- s.send(ctx, stream, key.Cluster, session, acks, d.HeartbeatInterval()) }()
-	received := make(chan error, 1)
-	go func() { received <- s.receive(ctx, stream, session, acks) }()
-	select {
-	case err = <-sent:
-	case err = <-received:
-		cancel()
-		<-sent
+	c := &conversation{
+		server: s, stream: stream, cluster: key.Cluster, session: session, interval: d.HeartbeatInterval(),
+		names: s.follower(), acks: make(chan uint64, 1), received: make(chan error, 1),
 	}
 	// receive ends with the stream, which ends when this function returns.
-	log.Info("agent disconnected", "error", err)
+	go func() { c.received <- c.receive(ctx) }()
+	err = c.send(ctx)
+	s.cfg.Logger.Info("agent disconnected", "cluster", key.Cluster, "instance", key.ID, "error", err)
 	return wireError(err)
 }
 
@@ -160,89 +153,4 @@ func (s *Server) hello(stream agentv1.AgentService_SessionServer) (dispatch.Inst
 		return dispatch.InstanceKey{}, status.Errorf(codes.InvalidArgument, "the first message must be a Hello with the ARN of a container instance; got %q", arn)
 	}
 	return dispatch.InstanceKey{Cluster: cluster, ID: model.InstanceID(id)}, nil
-}
-
-// send is the only sender on the stream: what is desired, acknowledgements, and
-// heartbeats.
-func (s *Server) send(ctx context.Context, stream agentv1.AgentService_SessionServer, cluster model.ClusterName, session *dispatch.Session, acks <-chan uint64, interval time.Duration) error {
-	desired := make(chan dispatch.Desired)
-	ended := make(chan error, 1)
-	go func() {
-		for {
-			d, err := session.Next(ctx)
-			if err != nil {
-				ended <- err
-				return
-			}
-			select {
-			case desired <- d:
-			case <-ctx.Done():
-				ended <- ctx.Err()
-				return
-			}
-		}
-	}()
-	beat := func() *agentv1.ControlMessage {
-		return &agentv1.ControlMessage{Message: &agentv1.ControlMessage_Heartbeat{Heartbeat: &agentv1.Heartbeat{IntervalMs: uint32(interval.Milliseconds())}}}
-	}
-	welcome := &agentv1.ControlMessage{Message: &agentv1.ControlMessage_Welcome{Welcome: &agentv1.Welcome{SessionToken: session.Token()}}}
-	for _, m := range []*agentv1.ControlMessage{welcome, beat()} {
-		if err := stream.Send(m); err != nil {
-			return err
-		}
-	}
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	follower := s.follower()
-	for {
-		renamed, err := sendNames(stream, follower)
-		if err != nil {
-			return err
-		}
-		select {
-		case <-renamed:
-		case err := <-ended:
-			return err
-		case d := <-desired:
-			// Who is about to be stopped is not found any more.
-			if _, err = sendNames(stream, follower); err == nil {
-				err = s.sendDesired(stream, cluster, d)
-			}
-		case sequence := <-acks:
-			err = stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Ack{Ack: &agentv1.Ack{Sequence: sequence}}})
-		case <-ticker.C:
-			err = stream.Send(beat())
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// receive takes reports one after the other; each is acknowledged once durable.
-func (s *Server) receive(ctx context.Context, stream agentv1.AgentService_SessionServer, session *dispatch.Session, acks chan uint64) error {
-	for {
-		m, err := stream.Recv()
-		if err != nil {
-			return err
-		}
-		session.Heard()
-		report := m.GetReport()
-		if report == nil {
-			continue
-		}
-		if err := session.Report(ctx, s.reports(report)); err != nil {
-			return err
-		}
-		session.Heard() // storing may have taken a while, with heartbeats waiting behind
-		select {
-		case <-acks: // a newer sequence number covers it
-		default:
-		}
-		select {
-		case acks <- report.GetSequence():
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }

@@ -27,6 +27,7 @@ import (
 type Config struct {
 	ControlPlane []string // agent addresses
 	Cluster      string   // must exist
+	Name         string   // what the hosts' own ids begin with; default simulated
 	Instances    int
 	CPU          int32         // units that each offers
 	MemoryMiB    int32         // that each offers
@@ -47,13 +48,16 @@ func New(cfg Config) *Fleet {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Name == "" {
+		cfg.Name = "simulated"
+	}
 	f := &Fleet{cfg: cfg, ready: make(chan struct{})}
 	f.absent.Store(int64(cfg.Instances))
 	if cfg.Instances == 0 {
 		close(f.ready)
 	}
 	for i := range cfg.Instances {
-		f.instances = append(f.instances, f.newInstance(fmt.Sprintf("simulated-%05d", i)))
+		f.instances = append(f.instances, f.newInstance(fmt.Sprintf("%s-%05d", cfg.Name, i)))
 	}
 	return f
 }

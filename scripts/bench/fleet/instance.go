@@ -2,12 +2,20 @@ package fleet
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/longshore/longshore/agent/session"
 	agentv1 "github.com/longshore/longshore/proto/agent/v1"
 )
+
+// reportDelay is how long an agent keeps to itself that a task has not started yet: one
+// that starts within it is one report, as it is of a real agent.
+const reportDelay = 250 * time.Millisecond
+
+// imageDigest is as long as that of a real image.
+const imageDigest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 // The statuses that a simulated task goes through.
 const (
@@ -95,7 +103,9 @@ func (i *instance) want(want session.Task, now time.Time) {
 	default:
 		return
 	}
-	i.session.Report(have.state())
+	if have.status != pending || i.startTime > reportDelay {
+		i.session.Report(have.state())
+	}
 }
 
 // run brings tasks from PENDING to RUNNING when they are due, until ctx ends.
@@ -151,7 +161,8 @@ func (t *task) state() *agentv1.TaskState {
 	for _, name := range t.containers {
 		c := &agentv1.ContainerState{Name: name, Status: t.status, HealthStatus: "UNKNOWN"}
 		if t.status != pending {
-			c.RuntimeId = t.arn
+			id := t.arn[strings.LastIndexByte(t.arn, '/')+1:]
+			c.RuntimeId, c.ImageDigest = id+id, imageDigest // a container's id is twice as long as a task's
 		}
 		if t.status == stopped {
 			c.ExitCode = new(int32)

@@ -1,0 +1,103 @@
+package agentgrpc
+
+import (
+	"context"
+	"time"
+
+	"github.com/longshore/longshore/controlplane/dispatch"
+	"github.com/longshore/longshore/controlplane/model"
+	"github.com/longshore/longshore/controlplane/names"
+	agentv1 "github.com/longshore/longshore/proto/agent/v1"
+)
+
+// conversation is one open stream.
+type conversation struct {
+	server   *Server
+	stream   agentv1.AgentService_SessionServer
+	cluster  model.ClusterName
+	session  *dispatch.Session
+	interval time.Duration // between an agent's heartbeats
+
+	names   *names.Follower // nil: there are none to be told
+	renamed <-chan struct{} // closed when there is more to tell of names
+
+	acks     chan uint64 // one slot: the newest report that is durable and not acknowledged
+	received chan error  // why receive ended
+}
+
+// send is the only sender on the stream: what is desired, acknowledgements, and
+// heartbeats where there is nothing else. An agent gives a stream up on which it has
+// heard nothing for three of its own intervals, and for 5 s.
+func (c *conversation) send(ctx context.Context) error {
+	beat := &agentv1.ControlMessage{Message: &agentv1.ControlMessage_Heartbeat{Heartbeat: &agentv1.Heartbeat{IntervalMs: uint32(c.interval.Milliseconds())}}}
+	welcome := &agentv1.ControlMessage{Message: &agentv1.ControlMessage_Welcome{Welcome: &agentv1.Welcome{SessionToken: c.session.Token()}}}
+	for _, m := range []*agentv1.ControlMessage{welcome, beat} {
+		if err := c.stream.Send(m); err != nil {
+			return err
+		}
+	}
+	quiet := c.interval * 3 / 2
+	beatDue := time.NewTimer(quiet)
+	defer beatDue.Stop()
+	for {
+		err := c.tellNames()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-c.renamed:
+			continue
+		case err = <-c.received:
+			return err
+		case <-c.session.Done():
+			return c.session.Err()
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.session.Wake():
+			d := c.session.Collect()
+			if d.Empty() {
+				continue
+			}
+			// Who is about to be stopped is not found any more.
+			if err = c.tellNames(); err == nil {
+				err = c.server.sendDesired(c.stream, c.cluster, d)
+			}
+		case sequence := <-c.acks:
+			err = c.stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Ack{Ack: &agentv1.Ack{Sequence: sequence}}})
+		case <-beatDue.C:
+			err = c.stream.Send(beat)
+		}
+		if err != nil {
+			return err
+		}
+		beatDue.Reset(quiet)
+	}
+}
+
+// receive takes reports one after the other; each is acknowledged once durable.
+func (c *conversation) receive(ctx context.Context) error {
+	for {
+		m, err := c.stream.Recv()
+		if err != nil {
+			return err
+		}
+		c.session.Heard()
+		report := m.GetReport()
+		if report == nil {
+			continue
+		}
+		if err := c.session.Report(ctx, c.server.reports(report)); err != nil {
+			return err
+		}
+		c.session.Heard() // storing may have taken a while, with heartbeats waiting behind
+		select {
+		case <-c.acks: // a newer sequence number covers it
+		default:
+		}
+		select {
+		case c.acks <- report.GetSequence():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,378 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/longshore/longshore/proto/ecs"
+	"github.com/longshore/longshore/scripts/testbed"
+)
+
+// size is how big a fleet is and what is done with it.
+type size struct {
+	instances int
+	vanishing int // of the instances
+	tasks     int // in all
+	service   int // of the tasks, those of a service that has one on each instance or fewer
+	stopped   int // of the other tasks, in the end
+	idle      time.Duration
+	args      []string // of the control plane
+}
+
+// fullSize is the size that Longshore is to be good for. The variables of the
+// environment LONGSHORE_FLEET_INSTANCES and LONGSHORE_FLEET_TASKS make it another one.
+func fullSize(tb testing.TB) size {
+	s := size{
+		instances: setting(tb, "LONGSHORE_FLEET_INSTANCES", 10_000), tasks: setting(tb, "LONGSHORE_FLEET_TASKS", 100_000),
+		idle: 20 * time.Second,
+	}
+	s.vanishing, s.service = s.instances/10, min(s.instances, s.tasks/2)
+	s.stopped = (s.tasks - s.service) / 4
+	return s
+}
+
+func setting(tb testing.TB, name string, standard int) int {
+	text := os.Getenv(name)
+	if text == "" {
+		return standard
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 10 {
+		tb.Fatalf("%s=%q is no number from 10 on", name, text)
+	}
+	return n
+}
+
+// BenchmarkFleet measures a control plane with its embedded etcd, which syncs every
+// commit to the disk, and a large fleet. Control plane, fleet and clients are three
+// processes that share the processors; the simulated hosts speak the agents'
+// protocol, each on a connection of its own. One operation is the life of a fleet, once.
+//
+// First all hosts connect, and a service gets its tasks. Most of the other tasks are
+// then started by as many clients as may be, ten tasks a request (full), and the rest at
+// half the rate that was reached (half), while DescribeTasks of ten tasks and ListTasks of
+// a hundred are called 50 times a second each. Then nothing happens for a while
+// (idle). After that a tenth of the hosts falls silent, and comes back when the service
+// has replaced its tasks. In the end some of the tasks are stopped.
+//
+// Times are of the clients. Processor times are in µs for a task, or in percent of one processor;
+// plane is the control plane, fleet the hosts. Memory is the control plane's heap
+// after a collection, which is also that of etcd: for each connected agent, running
+// task, and stopped task.
+func BenchmarkFleet(b *testing.B) {
+	binary := buildLongshore(b)
+	for b.Loop() {
+		for _, m := range measureFleet(b, binary, fullSize(b)) {
+			b.ReportMetric(m.value, m.name)
+		}
+	}
+	b.ReportMetric(0, "ns/op") // says nothing
+}
+
+// The benchmark at a size that takes seconds: what it measures works.
+func TestFleet_ConnectsRunsVanishesAndComesBackAtASmallSize(t *testing.T) {
+	binary, err := testbed.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Remove(binary) })
+	for _, m := range measureFleet(t, binary, size{
+		instances: 20, vanishing: 4, tasks: 300, service: 20, stopped: 50, idle: time.Second,
+		args: []string{"--agent-disconnect-after", "1s", "--agent-replace-after", "2s"},
+	}) {
+		if m.value < 0 {
+			t.Errorf("%s = %v", m.name, m.value)
+		}
+	}
+}
+
+// measured is one number.
+type measured struct {
+	name  string
+	value float64
+}
+
+// trial is one measurement under way.
+type trial struct {
+	testing.TB
+	size
+	plane    *plane
+	fleets   []*testbed.Process // the second one vanishes
+	service  string
+	taskDef  string
+	started  []string // ARNs of the tasks that no service has
+	measured []measured
+}
+
+func (t *trial) report(name string, value float64) {
+	t.Logf("%-28s %12.2f", name, value)
+	t.measured = append(t.measured, measured{name, value})
+}
+
+func measureFleet(tb testing.TB, binary string, s size) []measured {
+	t := &trial{TB: tb, size: s}
+	t.plane = startPlane(t, binary, append([]string{"controlplane", "--api-rate", "0", "--log-level", "warn"}, s.args...)...)
+	t.plane.api.createCluster(t, runTaskCluster)
+	t.taskDef = t.plane.api.register(t, "bench", ecs.ContainerDefinition{
+		Name: "main", Image: "registry.example.com/team/simulated:1.2.3", Cpu: 10, Memory: new32(16),
+	}).TaskDefinitionArn
+	t.connect()
+	t.fill()
+	t.idle()
+	t.vanish()
+	t.stop()
+	return t.measured
+}
+
+const stackMetric = "go_memstats_stack_inuse_bytes"
+
+// connect connects the hosts.
+func (t *trial) connect() {
+	simulate := buildProgram(t, "scripts/bench/simulate")
+	heap, stacks := t.plane.heap(t), t.plane.metric(t, stackMetric)
+	cpu, began := t.plane.cpuSeconds(t), time.Now()
+	for _, part := range []struct {
+		name      string
+		instances int
+	}{{"staying", t.instances - t.vanishing}, {"vanishing", t.vanishing}} {
+		t.fleets = append(t.fleets, testbed.Start(t, simulate, "-controlplane", t.plane.agents, "-cluster", runTaskCluster,
+			"-name", part.name, "-instances", strconv.Itoa(part.instances)))
+	}
+	for _, f := range t.fleets {
+		f.AwaitReady()
+	}
+	n := float64(t.instances)
+	t.report("connect-s", time.Since(began).Seconds())
+	t.report("connect-plane-µs/agent", (t.plane.cpuSeconds(t)-cpu)*1e6/n)
+	t.report("heap-KiB/agent", (t.plane.heap(t)-heap)/1024/n)
+	t.report("stack-KiB/agent", (t.plane.metric(t, stackMetric)-stacks)/1024/n)
+	t.report("rss-connected-MiB", t.plane.metric(t, "process_resident_memory_bytes")/(1<<20))
+}
+
+// fill starts all tasks.
+func (t *trial) fill() {
+	heap := t.plane.heap(t)
+	began, cpu, fleet := time.Now(), t.plane.cpuSeconds(t), t.fleetSeconds()
+	t.createService()
+	t.awaitRunning(t.size.service)
+	n := float64(t.size.service)
+	t.report("service-tasks/s", n/time.Since(began).Seconds())
+	t.report("service-plane-µs/task", (t.plane.cpuSeconds(t)-cpu)*1e6/n)
+	t.report("service-fleet-µs/task", (t.fleetSeconds()-fleet)*1e6/n)
+
+	rest := t.tasks - t.size.service
+	full := rest * 3 / 5 / maxRunTask * maxRunTask
+	rate := t.run("full", full, 0)
+	t.run("half", rest-full, rate/2)
+	t.keepProfile("heap", "heap?gc=1")
+	t.report("heap-KiB/running-task", (t.plane.heap(t)-heap)/1024/float64(t.tasks))
+	t.report("rss-full-MiB", t.plane.metric(t, "process_resident_memory_bytes")/(1<<20))
+}
+
+// createService makes a service whose tasks are spread over the hosts.
+func (t *trial) createService() {
+	out := call[ecs.CreateServiceResponse](t, t.plane.api, "CreateService", ecs.CreateServiceRequest{
+		Cluster: runTaskCluster, ServiceName: "spread", TaskDefinition: t.taskDef, DesiredCount: new32(int32(t.size.service)),
+		PlacementStrategy: []ecs.PlacementStrategy{{Type: ecs.PlacementStrategyTypeSpread, Field: "instanceId"}},
+	})
+	t.service = out.Service.ServiceArn
+}
+
+const (
+	maxRunTask  = 10 // tasks of a request
+	readsASec   = 50 // of each kind
+	maxDescribe = 10 // tasks of a DescribeTasks
+)
+
+// run starts tasks, at a rate in tasks a second or, with 0, as fast as possible, and
+// returns how many came to be RUNNING a second.
+func (t *trial) run(name string, tasks int, rate float64) float64 {
+	count := int32(maxRunTask)
+	body := encode(t, ecs.RunTaskRequest{Cluster: runTaskCluster, TaskDefinition: t.taskDef, Count: &count})
+	cpu, own, fleet := t.plane.cpuSeconds(t), ownCPUSeconds(t), t.fleetSeconds()
+	began := time.Now()
+	reading, stopReading := context.WithCancel(t.Context())
+	reads := t.startReads(reading)
+	profiled := t.profile(name)
+	calls, err := paced(t.Context(), t.plane.api, "RunTask", maxClients, slices.Repeat([][]byte{body}, tasks/maxRunTask), rate/maxRunTask)
+	answered := time.Since(began)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tasks = len(calls) * maxRunTask
+	t.awaitRunning(t.size.service + len(t.started) + tasks)
+	shown := time.Since(began)
+	stopReading()
+	<-profiled
+
+	n := float64(tasks)
+	t.report(name+"-tasks/s", n/answered.Seconds())
+	t.report(name+"-running-tasks/s", n/shown.Seconds())
+	t.report(name+"-plane-µs/task", (t.plane.cpuSeconds(t)-cpu)*1e6/n)
+	t.report(name+"-fleet-µs/task", (t.fleetSeconds()-fleet)*1e6/n)
+	t.report(name+"-clients-µs/task", (ownCPUSeconds(t)-own)*1e6/n)
+	t.quantiles(name+"-RunTask", calls)
+	for _, r := range reads {
+		calls, err := r.result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.quantiles(name+"-"+r.operation, calls)
+	}
+	t.started = append(t.started, startedTasks(t, calls, maxRunTask)...)
+	return n / shown.Seconds()
+}
+
+// profile keeps a profile of the control plane's processor time if profiles are
+// wanted; the channel is closed when it is done.
+func (t *trial) profile(name string) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		t.keepProfile(name, "profile?seconds=5")
+	}()
+	return done
+}
+
+func (t *trial) keepProfile(name, path string) {
+	dir := os.Getenv("LONGSHORE_FLEET_PROFILES")
+	if dir == "" {
+		return
+	}
+	profile, err := get(t, "http://"+t.plane.ops+"/debug/pprof/"+path)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, name+".pprof"), profile, 0o644)
+	}
+	if err != nil {
+		t.Errorf("profile %s: %v", name, err)
+	}
+}
+
+func (t *trial) quantiles(name string, calls []answer) {
+	if len(calls) == 0 {
+		t.Fatalf("no %s was called", name)
+	}
+	slices.SortFunc(calls, func(x, y answer) int { return cmp.Compare(x.took, y.took) })
+	t.report(name+"-p50-ms", quantile(calls, 0.50))
+	t.report(name+"-p99-ms", quantile(calls, 0.99))
+}
+
+// reads are calls of one kind that go on beside others.
+type reads struct {
+	operation string
+	calls     []answer
+	err       error
+	ended     chan struct{}
+}
+
+func (r *reads) result() ([]answer, error) {
+	<-r.ended
+	return r.calls, r.err
+}
+
+// startReads reads until ctx ends.
+func (t *trial) startReads(ctx context.Context) []*reads {
+	page := call[ecs.ListTasksResponse](t, t.plane.api, "ListTasks", ecs.ListTasksRequest{Cluster: runTaskCluster})
+	describe := encode(t, ecs.DescribeTasksRequest{Cluster: runTaskCluster, Tasks: page.TaskArns[:maxDescribe]})
+	list := encode(t, ecs.ListTasksRequest{Cluster: runTaskCluster, NextToken: page.NextToken})
+	out := []*reads{
+		{operation: "DescribeTasks", ended: make(chan struct{})},
+		{operation: "ListTasks", ended: make(chan struct{})},
+	}
+	for i, body := range [][]byte{describe, list} {
+		r := out[i]
+		go func() {
+			defer close(r.ended)
+			r.calls, r.err = readOften(ctx, t.plane.api, r.operation, body)
+		}()
+	}
+	return out
+}
+
+// idle measures what it costs that nothing happens.
+func (t *trial) idle() {
+	cpu, fleet, began := t.plane.cpuSeconds(t), t.fleetSeconds(), time.Now()
+	quiet(t, t.size.idle)
+	seconds := time.Since(began).Seconds()
+	t.report("idle-plane-percent", 100*(t.plane.cpuSeconds(t)-cpu)/seconds)
+	t.report("idle-fleet-percent", 100*(t.fleetSeconds()-fleet)/seconds)
+}
+
+// vanish makes hosts fall silent, and wakes them when their tasks are replaced.
+func (t *trial) vanish() {
+	began := time.Now()
+	t.fleets[1].Signal(syscall.SIGSTOP)
+	service := func() ecs.Service {
+		out := call[ecs.DescribeServicesResponse](t, t.plane.api, "DescribeServices", ecs.DescribeServicesRequest{
+			Cluster: runTaskCluster, Services: []string{t.service},
+		})
+		return out.Services[0]
+	}
+	// Tasks on a silent host still count as running: they may well be.
+	await(t, "the first task is replaced", 20*time.Millisecond, func() bool {
+		s := service()
+		return int(s.RunningCount+s.PendingCount) > t.size.service
+	})
+	t.report("vanish-noticed-s", time.Since(began).Seconds())
+	replaced := t.size.service * t.vanishing / t.instances // the tasks are spread evenly
+	await(t, "all tasks are replaced", 20*time.Millisecond, func() bool {
+		return int(service().RunningCount) == t.size.service+replaced
+	})
+	t.report("vanish-converged-s", time.Since(began).Seconds())
+	began = time.Now()
+	t.fleets[1].Signal(syscall.SIGCONT)
+	// What the service had there is stopped now, and all else goes on.
+	t.awaitRunning(t.size.service + len(t.started))
+	t.report("return-s", time.Since(began).Seconds())
+}
+
+// stop stops tasks.
+func (t *trial) stop() {
+	heap, cpu, began := t.plane.heap(t), t.plane.cpuSeconds(t), time.Now()
+	running := find(t.measured, "heap-KiB/running-task")
+	bodies := make([][]byte, t.size.stopped)
+	for i := range bodies {
+		bodies[i] = encode(t, ecs.StopTaskRequest{Cluster: runTaskCluster, Task: t.started[i]})
+	}
+	calls, err := load(t.Context(), t.plane.api, "StopTask", maxClients, bodies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.awaitRunning(t.size.service + len(t.started) - len(bodies))
+	n := float64(len(bodies))
+	t.report("stop-tasks/s", n/time.Since(began).Seconds())
+	t.report("stop-plane-µs/task", (t.plane.cpuSeconds(t)-cpu)*1e6/n)
+	t.quantiles("StopTask", calls)
+	t.report("heap-KiB/stopped-task", running+(t.plane.heap(t)-heap)/1024/n)
+}
+
+func find(all []measured, name string) float64 {
+	i := slices.IndexFunc(all, func(m measured) bool { return m.name == name })
+	return all[i].value
+}
+
+// awaitRunning waits until so many tasks are RUNNING, which is also when that is durable.
+func (t *trial) awaitRunning(count int) {
+	t.Helper()
+	await(t, fmt.Sprintf("%d tasks RUNNING", count), 20*time.Millisecond, func() bool {
+		out := call[ecs.DescribeClustersResponse](t, t.plane.api, "DescribeClusters", ecs.DescribeClustersRequest{Clusters: []string{runTaskCluster}})
+		c := out.Clusters[0]
+		return int(c.RunningTasksCount) == count && c.PendingTasksCount == 0
+	})
+}
+
+func (t *trial) fleetSeconds() float64 {
+	total := 0.0
+	for _, f := range t.fleets {
+		total += processSeconds(t, f.PID())
+	}
+	return total
+}

@@ -1,0 +1,143 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// buildProgram builds a program of the module.
+func buildProgram(tb testing.TB, dir string) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), filepath.Base(dir))
+	build := exec.Command("go", "build", "-o", path, "github.com/longshore/longshore/"+dir)
+	if out, err := build.CombinedOutput(); err != nil {
+		tb.Fatalf("building %s: %v\n%s", dir, err, out)
+	}
+	return path
+}
+
+// metric is one of the control plane's metrics, without labels.
+func (p *plane) metric(tb testing.TB, name string) float64 {
+	tb.Helper()
+	text, err := get(tb, "http://"+p.ops+"/metrics")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return metric(tb, text, name)
+}
+
+// heap is how many bytes of the control plane's heap are in use after two
+// collections: what is pooled survives the first.
+func (p *plane) heap(tb testing.TB) float64 {
+	tb.Helper()
+	p.collected(tb)
+	return p.collected(tb)
+}
+
+func (p *plane) collected(tb testing.TB) float64 {
+	tb.Helper()
+	const name = "# HeapAlloc = "
+	text, err := get(tb, "http://"+p.ops+"/debug/pprof/heap?gc=1&debug=1")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, after, _ := bytes.Cut(text, []byte("\n"+name))
+	line, _, _ := bytes.Cut(after, []byte("\n"))
+	n, err := strconv.ParseFloat(string(line), 64)
+	if err != nil {
+		tb.Fatalf("reading the heap's size: %v", err)
+	}
+	return n
+}
+
+// processSeconds is the processor time that a process has used so far.
+func processSeconds(tb testing.TB, pid int) float64 {
+	tb.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	const user, system, ticksASecond = 11, 12, 100 // proc(5), counted behind the program's name
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	total := 0.0
+	for _, i := range []int{user, system} {
+		ticks, err := strconv.ParseFloat(fields[i], 64)
+		if err != nil {
+			tb.Fatalf("reading the processor time of process %d: %v", pid, err)
+		}
+		total += ticks / ticksASecond
+	}
+	return total
+}
+
+// paced is load with a rate in calls a second; 0 is as fast as the clients may. A
+// call's time begins when it is due, so that one which had to wait for a client is
+// not taken for a quick one.
+func paced(ctx context.Context, a *api, operation string, clients int, bodies [][]byte, rate float64) ([]answer, error) {
+	if rate == 0 {
+		return load(ctx, a, operation, clients, bodies)
+	}
+	answers := make([]answer, len(bodies))
+	var next atomic.Int64
+	began := time.Now()
+	group, ctx := errgroup.WithContext(ctx)
+	for range clients {
+		group.Go(func() error {
+			timer := time.NewTimer(0)
+			defer timer.Stop()
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(bodies) {
+					return nil
+				}
+				due := began.Add(time.Duration(float64(i) / rate * float64(time.Second)))
+				timer.Reset(time.Until(due))
+				select {
+				case <-timer.C:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+				body, err := a.post(ctx, operation, bodies[i])
+				if err != nil {
+					return err
+				}
+				answers[i] = answer{body: body, took: time.Since(due)}
+			}
+		})
+	}
+	return answers, group.Wait()
+}
+
+// readOften makes the same call, readsASec times a second, until ctx ends.
+func readOften(ctx context.Context, a *api, operation string, body []byte) ([]answer, error) {
+	ticker := time.NewTicker(time.Second / readsASec)
+	defer ticker.Stop()
+	var answers []answer
+	for {
+		select {
+		case <-ctx.Done():
+			return answers, nil
+		case <-ticker.C:
+		}
+		began := time.Now()
+		_, err := a.post(ctx, operation, body)
+		if ctx.Err() != nil {
+			return answers, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		answers = append(answers, answer{took: time.Since(began)})
+	}
+}
