@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/longshore/longshore/agent/lifecycle"
@@ -21,6 +23,7 @@ type job struct {
 	worker *worker
 	unit   *lifecycle.Unit // nil for what is the whole task's
 	spec   runtime.Spec    // of Create, with its secrets in it
+	hidden []string        // of spec, what no error may show
 	auth   *runtime.Auth   // of Pull; may be nil
 	id     string          // the engine's, if there is one
 }
@@ -82,7 +85,34 @@ func (j *job) create(ctx context.Context) lifecycle.Result {
 	if errors.Is(err, runtime.ErrNotFound) { // the image, most likely
 		j.table.images.forget(j.unit.Spec.Image)
 	}
-	return lifecycle.Result{Err: err, RuntimeID: id}
+	return lifecycle.Result{Err: conceal(err, j.hidden), RuntimeID: id}
+}
+
+// concealed is an error whose words are not to be shown as they are.
+type concealed struct {
+	error
+	text string
+}
+
+func (e concealed) Error() string { return e.text }
+func (e concealed) Unwrap() error { return e.error }
+
+// conceal takes values out of the words of an error: they become the task's reason.
+func conceal(err error, values []string) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	// The longest first: one may be part of another.
+	for _, v := range slices.SortedFunc(slices.Values(values), func(a, b string) int { return len(b) - len(a) }) {
+		if v != "" {
+			text = strings.ReplaceAll(text, v, "***")
+		}
+	}
+	if text == err.Error() {
+		return err
+	}
+	return concealed{err, text}
 }
 
 // start ends a start of the container, of which it has the outcome: it looks at

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -168,4 +169,23 @@ func (c *controlPlane) asked() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.resolutions
+}
+
+// The engine's refusal is the task's reason, which everybody can read.
+func TestAgent_WhatTheEngineSaysOfASecretIsNotPassedOn(t *testing.T) {
+	bubble(t, func(t *testing.T, c *controlPlane, m *agenttest.Memory) {
+		c.secrets = []*agentv1.ContainerSecrets{{
+			Name: "web", Environment: map[string]string{"TOKEN": "value"}, LogOptions: map[string]string{"splunk-token": "value-of-the-log"},
+		}}
+		newHost(t, c, agenttest.Intercept(m, agenttest.Hooks{
+			Create: func(_ context.Context, _ runtime.Runtime, spec runtime.Spec) (string, error) {
+				return "", errors.New("bad value " + spec.LogOptions["splunk-token"] + " of splunk-token")
+			},
+		}))
+		c.run(arn("a"), definition(container("web", "server:1", secret("TOKEN"))))
+		state := c.becomes(arn("a"), "STOPPED")
+		if want := "CannotCreateContainerError: bad *** *** of splunk-token"; state.Reason != want {
+			t.Errorf("reason %q, want %q", state.Reason, want)
+		}
+	})
 }

@@ -237,6 +237,7 @@ func (w *worker) begin(ctx context.Context, actions *sync.WaitGroup, a lifecycle
 		job.auth = w.state.AuthOf(a.Unit)
 		if a.Op == lifecycle.Create {
 			job.spec = w.state.SpecOf(w.task, a.Unit)
+			job.hidden = w.state.SecretsOf(a.Unit)
 			w.table.resolver.equip(&job.spec)
 		}
 		job.id = w.state.Containers[a.Unit].RuntimeID

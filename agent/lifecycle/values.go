@@ -107,6 +107,16 @@ func (s *State) SpecOf(t Task, unit int) runtime.Spec {
 	return s.valuesOf(unit).complete(t.Units[unit].Spec)
 }
 
+// SecretsOf returns the values that nobody is to be shown among what the engine is
+// told of a unit: it may repeat them in its refusals.
+func (s *State) SecretsOf(unit int) []string {
+	v := s.valuesOf(unit)
+	if v == nil {
+		return nil
+	}
+	return slices.Concat(slices.Collect(maps.Values(v.Secrets)), slices.Collect(maps.Values(v.LogOptions)))
+}
+
 // uncreated tells whether there is a container that still needs its values.
 func (s *State) uncreated(t Task) bool {
 	for i := range s.Containers {

@@ -46,10 +46,35 @@ func TestCompatibilityPage_NamesEveryOperationAndField(t *testing.T) {
 			}
 		}
 	}
+	rows := rowsOf(page, "Task definitions")
+	for _, shape := range []string{"RegisterTaskDefinitionRequest", "ContainerDefinition", "TaskOverride", "ContainerOverride"} {
+		for member := range m.Shapes[shape].Members {
+			if !rows[member] {
+				t.Errorf("the tables of task definitions have no row for %s of %s", member, shape)
+			}
+		}
+	}
 	for what := range neverRaised {
 		code := what[strings.LastIndex(what, " ")+1:]
 		if code != "ServerException" && !named[code] {
 			t.Errorf("%s does not occur, and the page does not say so", what)
 		}
 	}
+}
+
+// rowsOf are the words in the first cells of a section's tables.
+func rowsOf(page, section string) map[string]bool {
+	_, text, _ := strings.Cut(page, "\n## "+section+"\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	rows := map[string]bool{}
+	for line := range strings.Lines(text) {
+		cell, _, found := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+		if !found || !strings.HasPrefix(line, "| ") {
+			continue
+		}
+		for _, word := range regexp.MustCompile(`[A-Za-z0-9]+`).FindAllString(cell, -1) {
+			rows[word] = true
+		}
+	}
+	return rows
 }

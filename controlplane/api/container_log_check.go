@@ -126,6 +126,9 @@ func checkLog(c *ecs.ContainerDefinition) error {
 	if missing := lacking(logOptions[l.LogDriver], given); len(missing) > 0 {
 		return refused("Log driver %s requires options: %s", l.LogDriver, strings.Join(missing, ", "))
 	}
+	if l.LogDriver == ecs.LogDriverAwslogs && len(l.SecretOptions) > 0 {
+		return wrong(c, "Longshore does not support secretOptions of the log driver awslogs.")
+	}
 	if l.LogDriver == ecs.LogDriverAwslogs {
 		return checkAwslogs(c, l.Options)
 	}

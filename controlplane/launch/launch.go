@@ -60,7 +60,7 @@ func ForService(s *model.Service, d *model.Definition) (*Order, error) {
 
 // ForTaskSet is ForService for one of a service's task sets.
 func ForTaskSet(s *model.Service, set *model.TaskSet, d *model.Definition) (*Order, error) {
-	return forPart(s, part{set.ID, set.LaunchType, set.CapacityProviderStrategy, &set.Wiring, nil}, d)
+	return forPart(s, part{set.ID, set.LaunchType, set.CapacityProviderStrategy, &set.Wiring, set.Images}, d)
 }
 
 // part is a deployment or a task set.

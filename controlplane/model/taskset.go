@@ -35,6 +35,8 @@ type TaskSet struct {
 	FailedStarts  int32     `json:",omitzero"`
 	PauseUntil    time.Time `json:",omitzero"`
 	LastPlacement string    `json:",omitzero"`
+
+	Images map[string]string `json:",omitzero"` // as a Deployment's
 }
 
 // TaskSetDraining is the status of a task set that was deleted and still has

@@ -6,7 +6,7 @@ import (
 	"github.com/longshore/longshore/controlplane/model"
 )
 
-// pinImages notes which images the PRIMARY deployment's first task runs: the later
+// pinImages notes which images the first task of the PRIMARY deployment, or of a task set, runs: the later
 // ones are to run the same (ECS guide, container image resolution). What has been
 // noted stays for as long as the deployment does.
 func (p *planner) pinImages() {

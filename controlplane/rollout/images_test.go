@@ -81,3 +81,25 @@ func TestPlan_RollsBackToTheImagesThatATagMeant(t *testing.T) {
 		t.Errorf("the rollback was rolled back, to %s", got)
 	}
 }
+
+func TestPlan_EachTaskSetRunsTheImagesOfItsOwnFirstTask(t *testing.T) {
+	w := newSetsWorld(t, 2, 2)
+	blue := w.addSet(1, 100)
+	w.settleSets()
+	w.runs("sha256:1")
+	w.planSets()
+	green := w.addSet(1, 100) // the same definition, whose tag means another image by now
+	w.settleSets()
+	w.runs("sha256:2")
+	w.planSets()
+	w.change(func(s *model.Service) { s.DesiredCount = 4 })
+	w.settleSets()
+	w.runs("sha256:3")
+	w.planSets()
+	for id, want := range map[model.DeploymentID]string{blue: "sha256:1", green: "sha256:2"} {
+		set, ok := w.svc.TaskSet(id)
+		if !ok || !maps.Equal(set.Images, map[string]string{"main": want}) {
+			t.Errorf("task set %s pinned %v, want %s", id, set.Images, want)
+		}
+	}
+}

@@ -45,6 +45,7 @@ func planSets(in Input) Output {
 	for _, s := range p.parts {
 		p.within(s, func() {
 			s.countOutcomes()
+			s.pinImages()
 			s.classify()
 		})
 	}
@@ -103,7 +104,7 @@ func setView(s *model.Service, set *model.TaskSet) *model.Service {
 	v := *s
 	v.TaskSets, v.LastCompleted = nil, nil
 	v.DesiredCount = s.ComputedCount(set)
-	v.Deployments = []model.Deployment{{ID: set.ID, Status: model.DeploymentPrimary, Definition: set.Definition, DesiredCount: v.DesiredCount}}
+	v.Deployments = []model.Deployment{{ID: set.ID, Status: model.DeploymentPrimary, Definition: set.Definition, DesiredCount: v.DesiredCount, Images: set.Images}}
 	v.FailedStarts, v.PauseUntil, v.LastPlacement = set.FailedStarts, set.PauseUntil, set.LastPlacement
 	return &v
 }
@@ -179,6 +180,7 @@ func (p *setsPlanner) conclude(s *setPart) {
 	if s.settled {
 		s.svc.FailedStarts, s.svc.PauseUntil = 0, time.Time{}
 	}
+	set.Images = s.svc.Primary().Images
 	set.FailedStarts, set.PauseUntil, set.LastPlacement = s.svc.FailedStarts, s.svc.PauseUntil, s.svc.LastPlacement
 	if set.SaidCount != s.count {
 		set.SaidCount = s.count
