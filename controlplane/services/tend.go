@@ -43,7 +43,7 @@ func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (next outlook, er
 	in := l.input(view, service, now)
 	out := rollout.Plan(in)
 	next = outlook{wakeAt: out.WakeAt, cost: time.Since(now)}
-	if out.Service == service && len(out.Tasks)+len(out.Events)+out.Start.Count+len(out.Starts) == 0 {
+	if out.Service == service && len(out.Tasks)+len(out.Events) == 0 && !out.StartsAny() {
 		return next, nil
 	}
 	before := map[model.TaskID]*model.Task{}
@@ -190,7 +190,13 @@ func (l *Loop) startAll(tx *store.Tx, out rollout.Output, have shares, now time.
 		service, more = rollout.PlacedSet(service, want.Set, started, miss)
 		events, missed = append(events, more...), missed || miss != nil
 	}
-	if out.Start.Count+len(out.Starts) > 0 {
+	if len(out.Moves) > 0 {
+		moved, miss := l.startMoves(tx, service, out.Moves, have, now)
+		var more []string
+		service, more = rollout.PlacedMoves(service, moved)
+		events, missed = append(events, more...), missed || miss
+	}
+	if out.StartsAny() {
 		l.note(l.blocked, service.Key(), missed)
 	}
 	return service, events, nil
