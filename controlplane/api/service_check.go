@@ -27,6 +27,8 @@ func newService(in *ecs.CreateServiceRequest) (*model.Service, error) {
 		PropagateTags:        in.PropagateTags,
 		Tags:                 in.Tags,
 		Controller:           controllerOf(in.DeploymentController),
+
+		AvailabilityZoneRebalancing: in.AvailabilityZoneRebalancing,
 	}
 	if s.SchedulingStrategy == "" {
 		s.SchedulingStrategy = ecs.SchedulingStrategyREPLICA
@@ -93,7 +95,7 @@ func checkNewService(in *ecs.CreateServiceRequest) error {
 		return err
 	}
 	return checkSharedOfService(sharedOfService{
-		in.AvailabilityZoneRebalancing, in.CapacityProviderStrategy, in.LaunchType,
+		in.CapacityProviderStrategy, in.LaunchType,
 		in.PlacementConstraints, in.PlacementStrategy,
 	})
 }
@@ -112,14 +114,13 @@ func checkServiceUpdate(in *ecs.UpdateServiceRequest) error {
 		return err
 	}
 	return checkSharedOfService(sharedOfService{
-		in.AvailabilityZoneRebalancing, in.CapacityProviderStrategy, "",
+		in.CapacityProviderStrategy, "",
 		in.PlacementConstraints, in.PlacementStrategy,
 	})
 }
 
 // sharedOfService is what CreateService and UpdateService have in common.
 type sharedOfService struct {
-	rebalancing ecs.AvailabilityZoneRebalancing
 	capacity    []ecs.CapacityProviderStrategyItem
 	launchType  ecs.LaunchType
 	constraints []ecs.PlacementConstraint
@@ -127,9 +128,6 @@ type sharedOfService struct {
 }
 
 func checkSharedOfService(s sharedOfService) error {
-	if s.rebalancing == ecs.AvailabilityZoneRebalancingENABLED {
-		return unsupported("availabilityZoneRebalancing")
-	}
 	if err := checkCapacity(s.capacity, s.launchType); err != nil {
 		return err
 	}

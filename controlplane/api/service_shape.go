@@ -53,7 +53,7 @@ func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs
 		CreatedBy:                   h.principal(),
 		EnableECSManagedTags:        s.EnableECSManagedTags,
 		PropagateTags:               s.PropagateTags,
-		AvailabilityZoneRebalancing: ecs.AvailabilityZoneRebalancingDISABLED,
+		AvailabilityZoneRebalancing: rebalancingShown(s),
 		Tags:                        []ecs.Tag{},
 		ResourceManagementType:      ecs.ResourceManagementTypeCUSTOMER, // hosts are the operator's own
 	}

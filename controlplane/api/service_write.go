@@ -62,6 +62,9 @@ func (h *Handler) begin(tx *store.Tx, c *model.Cluster, s *model.Service, in *ec
 	if err := h.begun(tx, c, s, in); err != nil {
 		return err
 	}
+	if err := checkRebalancing(s); err != nil {
+		return err
+	}
 	tx.PutService(s)
 	return nil
 }
@@ -114,6 +117,9 @@ func (h *Handler) changeService(tx *store.Tx, in *ecs.UpdateServiceRequest) (hav
 	if err := checkBalanced(next, in.HealthCheckGracePeriodSeconds); err != nil {
 		return nil, nil, err
 	}
+	if err := checkRebalancing(next); err != nil {
+		return nil, nil, err
+	}
 	tx.PutService(next)
 	return have, next, nil
 }
@@ -150,6 +156,9 @@ func applySettings(s *model.Service, in *ecs.UpdateServiceRequest) error {
 	}
 	if in.PropagateTags != "" {
 		s.PropagateTags = in.PropagateTags
+	}
+	if in.AvailabilityZoneRebalancing != "" {
+		s.AvailabilityZoneRebalancing = in.AvailabilityZoneRebalancing
 	}
 	return nil
 }

@@ -148,9 +148,6 @@ func TestCreateService_Refuses(t *testing.T) {
 		"alarms": {func(in *awsecs.CreateServiceInput) {
 			in.DeploymentConfiguration = &types.DeploymentConfiguration{Alarms: &types.DeploymentAlarms{AlarmNames: []string{"a"}, Enable: true}}
 		}, unsupported, ""},
-		"zone rebalancing": {func(in *awsecs.CreateServiceInput) {
-			in.AvailabilityZoneRebalancing = types.AvailabilityZoneRebalancingEnabled
-		}, unsupported, ""},
 		"execute command": {func(in *awsecs.CreateServiceInput) { in.EnableExecuteCommand = true }, unsupported, ""},
 		"a grace period":  {func(in *awsecs.CreateServiceInput) { in.HealthCheckGracePeriodSeconds = aws.Int32(5) }, invalid, "Health check grace period is only valid for services configured to use load balancers"},
 		"a role":          {func(in *awsecs.CreateServiceInput) { in.Role = aws.String("r") }, invalid, ""},

@@ -35,6 +35,8 @@ type Order struct {
 	CapacityStrategy []ecs.CapacityProviderStrategyItem
 	Images           map[string]string // digests that are run, by container; without one, what the tag means
 
+	Zone string // if not empty, the only one where the tasks may go
+
 	CapacityProvider model.ProviderName // of a portion
 	pool             string             // of that provider
 	Tags             []ecs.Tag
@@ -129,6 +131,9 @@ func (o *Order) Request(count int, source *rand.Rand) placement.Request {
 		DistinctInstance:   o.constraints.distinct,
 	}
 	o.requireOffers(&request)
+	if o.Zone != "" {
+		request.RequiredAttributes = append(request.RequiredAttributes, placement.Attribute{Name: ZoneAttribute, Value: o.Zone})
+	}
 	switch {
 	case o.CapacityProvider == "", o.CapacityProvider.Reserved():
 	case o.pool == "":

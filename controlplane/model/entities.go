@@ -88,6 +88,8 @@ type Service struct {
 
 	Wiring
 
+	AvailabilityZoneRebalancing ecs.AvailabilityZoneRebalancing `json:",omitzero"` // empty for DISABLED
+
 	Controller ecs.DeploymentControllerType `json:",omitzero"` // empty for ECS, rolling updates
 	TaskSets   []TaskSet                    `json:",omitzero"` // oldest first; see HasTaskSets
 
@@ -107,6 +109,7 @@ type Service struct {
 	FailedStarts   int32     `json:",omitzero"` // rounds of starts that failed, in a row
 	PauseUntil     time.Time `json:",omitzero"` // no task is started before; a task created before belongs to an earlier round
 	LastPlacement  string    `json:",omitzero"` // the placement event that was last written; not repeated until something changes
+	Rebalancing    bool      `json:",omitzero"` // tasks move to other zones; those beyond the desired count are no surplus
 	SteadyReported bool      `json:",omitzero"` // "has reached a steady state" was written since the last change
 }
 

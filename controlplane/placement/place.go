@@ -10,11 +10,7 @@ func Place(f *Fleet, r Request) Result {
 	if r.Count <= 0 {
 		return result
 	}
-	buffers, _ := f.kin.scratches.Get().(*scratch)
-	if buffers == nil {
-		buffers = new(scratch)
-	}
-	s := newSearch(f, &r, buffers)
+	s := startSearch(f, &r)
 	defer s.end()
 	for placed := 1; placed <= r.Count; placed++ {
 		slot, ok := s.next()
@@ -29,6 +25,15 @@ func Place(f *Fleet, r Request) Result {
 		}
 	}
 	return result
+}
+
+// startSearch begins a search, which must be ended.
+func startSearch(f *Fleet, r *Request) *search {
+	buffers, _ := f.kin.scratches.Get().(*scratch)
+	if buffers == nil {
+		buffers = new(scratch)
+	}
+	return newSearch(f, r, buffers)
 }
 
 // end gives back what the search worked with.

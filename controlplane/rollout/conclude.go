@@ -21,7 +21,7 @@ func (p *planner) reportBlocked() {
 		}
 	case p.saidBlocked():
 		p.svc.LastPlacement = ""
-	case p.begin.Count == 0 && !p.cut && !p.Now.Before(p.svc.PauseUntil):
+	case p.begin.Count == 0 && len(p.moves) == 0 && !p.cut && !p.Now.Before(p.svc.PauseUntil):
 		p.svc.LastPlacement = "" // nothing waits for a place any more
 	}
 }
@@ -30,7 +30,7 @@ func (p *planner) reportBlocked() {
 // its way to become anything else and still this plan neither stops nor starts
 // any: the percentages, or tasks that are protected.
 func (p *planner) blockage() string {
-	if p.closing() || p.frozen() || p.cut || p.stops > 0 || p.begin.Count > 0 || p.Now.Before(p.svc.PauseUntil) {
+	if p.closing() || p.frozen() || p.cut || p.stops > 0 || p.begin.Count > 0 || len(p.moves) > 0 || p.Now.Before(p.svc.PauseUntil) {
 		return ""
 	}
 	c := p.census()
@@ -100,7 +100,9 @@ func (p *planner) conclude() {
 		p.svc.SteadyReported = false
 		return
 	}
-	p.svc.FailedStarts, p.svc.PauseUntil = 0, time.Time{}
+	if !p.svc.Rebalancing { // or a task that fails in another zone would be tried again at once
+		p.svc.FailedStarts, p.svc.PauseUntil = 0, time.Time{}
+	}
 	if d := p.svc.Primary(); d.RolloutState != ecs.DeploymentRolloutStateCOMPLETED {
 		d.RolloutState, d.RolloutStateReason, d.UpdatedAt = ecs.DeploymentRolloutStateCOMPLETED, reasonCompleted(d.ID), p.Now
 		completed := *d

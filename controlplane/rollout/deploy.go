@@ -44,7 +44,7 @@ func Deploy(s model.Service, id model.DeploymentID, def model.DefinitionRef, now
 // was already said, as after any change by UpdateService.
 func Renewed(s model.Service) model.Service {
 	s.FailedStarts, s.PauseUntil = 0, time.Time{}
-	s.LastPlacement, s.SteadyReported = "", false
+	s.LastPlacement, s.SteadyReported, s.Rebalancing = "", false, false
 	s.TaskSets = slices.Clone(s.TaskSets)
 	for i := range s.TaskSets {
 		set := &s.TaskSets[i]

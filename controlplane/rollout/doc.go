@@ -18,6 +18,7 @@
 //	put svc, if it is another than the one that was read
 //	look again at out.WakeAt, or when a task or an instance of the service changes
 //
+// So, with the zone as an attribute that is required, out.Moves and [PlacedMoves].
 // For a service that is made of task sets, out.Starts stands in the place of
 // out.Start, and [PlacedSet] in that of [Placed].
 //

@@ -135,6 +135,48 @@ func shortage(reason string) string {
 	return fmt.Sprintf("encountered error %q", reason)
 }
 
+func zonesUnbalanced(s model.ServiceName, zones []zoneCount) string {
+	return fmt.Sprintf("(service %s) is not AZ balanced with %s. AZ Rebalancing in progress.", s, zoneList(zones))
+}
+
+func zonesBalanced(s model.ServiceName, zones []zoneCount) string {
+	return fmt.Sprintf("(service %s) is AZ balanced with %s.", s, zoneList(zones))
+}
+
+func hasStartedInZone(s model.ServiceName, zone string, ids []model.TaskID) string {
+	return fmt.Sprintf("(service %s) has started %d tasks in %s to AZ Rebalance: %s.", s, len(ids), zone, taskList(ids))
+}
+
+func hasStoppedInZone(s model.ServiceName, zone string, ids []model.TaskID) string {
+	return fmt.Sprintf("(service %s) has stopped %d running tasks in %s due to AZ rebalancing: %s.", s, len(ids), zone, taskList(ids))
+}
+
+// unplacedInZone is the event of a task that could not be placed in a zone.
+func unplacedInZone(s *model.Service, zone string, m Miss) string {
+	switch {
+	case m.Obstacle != "":
+		return unplaced(s.Name, m)
+	case s.Primary().LaunchType == ecs.LaunchTypeFARGATE:
+		return fmt.Sprintf("(service %s) is unable to place a task in %s.", s.Name, zone)
+	}
+	return fmt.Sprintf("(service %s) is unable to place a task in %s because no container instance met all of its requirements.", s.Name, zone)
+}
+
+// zoneList is "2 tasks in a, 1 tasks in b, and 0 tasks in c".
+func zoneList(zones []zoneCount) string {
+	words := make([]string, len(zones))
+	for i, z := range zones {
+		words[i] = fmt.Sprintf("%d tasks in %s", z.tasks, z.zone)
+	}
+	switch last := len(words) - 1; {
+	case last == 1:
+		return words[0] + " and " + words[1]
+	case last > 1:
+		return strings.Join(words[:last], ", ") + ", and " + words[last]
+	}
+	return strings.Join(words, "")
+}
+
 func taskList(ids []model.TaskID) string {
 	words := make([]string, len(ids))
 	for i, id := range ids {

@@ -57,6 +57,10 @@ type Input struct {
 	// Eligible are, for a DAEMON service, the ACTIVE and connected instances that
 	// meet its constraints.
 	Eligible []model.InstanceID
+	// Zones are, of a service that is to be kept even over zones, those with an ACTIVE and
+	// connected instance that meets its constraints, whether or not there is room; sorted.
+	// Nil if nobody can tell.
+	Zones func() []string
 	// Drain is how long the targets of a group are drained.
 	Drain func(model.TargetGroupARN) time.Duration
 	// NextDeployment is a fresh id, for the case that a deployment is rolled back.
@@ -78,6 +82,8 @@ type Output struct {
 	Start Start
 	// Starts says it for each task set, if the service is made of such.
 	Starts []SetStart
+	// Moves say how many tasks to start in which zone; see [PlacedMoves].
+	Moves []Move
 	// Events are the messages to append, oldest first.
 	Events []string
 	// WakeAt is when to plan again though nothing has changed; zero for never.
@@ -87,6 +93,9 @@ type Output struct {
 	// started.
 	Desired, AtLeast, AtMost int
 }
+
+// StartsAny tells whether tasks are to be started.
+func (o *Output) StartsAny() bool { return o.Start.Count+len(o.Starts)+len(o.Moves) > 0 }
 
 // Start asks for tasks of the PRIMARY deployment; no other ever starts any.
 type Start struct {
@@ -117,6 +126,7 @@ func Plan(in Input) Output {
 	p.markLost()
 	p.directTraffic()
 	p.start()
+	p.rebalance()
 	p.reportBlocked()
 	p.conclude()
 	return p.output()
@@ -138,6 +148,8 @@ type planner struct {
 	stops   int
 	spread  spread
 	begin   Start
+	moves   []Move
+	moved   map[model.TaskID]bool // those stopped in favour of another zone
 	events  []string
 	gone    map[model.TargetGroupARN]int // targets that left with their tasks, by group
 	wake    time.Time
@@ -145,7 +157,7 @@ type planner struct {
 
 func newPlanner(in Input) *planner {
 	p := &planner{
-		Input: in, svc: *in.Service, changed: map[model.TaskID]*model.Task{}, left: in.Settings.MaxChanges,
+		Input: in, svc: *in.Service, changed: map[model.TaskID]*model.Task{}, moved: map[model.TaskID]bool{}, left: in.Settings.MaxChanges,
 		hosts: map[model.InstanceID]host{}, checked: map[model.DefinitionRef]bool{},
 	}
 	p.svc.Deployments = slices.Clone(in.Service.Deployments)
@@ -192,7 +204,7 @@ func (p *planner) daemon() bool {
 }
 
 func (p *planner) output() Output {
-	out := Output{Service: p.Service, Start: p.begin, Events: p.events, WakeAt: p.wake,
+	out := Output{Service: p.Service, Start: p.begin, Moves: p.moves, Events: p.events, WakeAt: p.wake,
 		Desired: p.limits.desired, AtLeast: p.limits.least, AtMost: p.limits.most}
 	for _, id := range p.order {
 		out.Tasks = append(out.Tasks, p.changed[id])

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"cmp"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -83,13 +84,8 @@ func newSetsPlanner(in Input) *setsPlanner {
 	return p
 }
 
-func sortedKeys(m map[model.DeploymentID][]*model.Task) []model.DeploymentID {
-	var ids []model.DeploymentID
-	for id := range m {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	return slices.Sorted(maps.Keys(m))
 }
 
 func (p *setsPlanner) add(set *model.TaskSet, tasks []*model.Task) {

@@ -75,7 +75,7 @@ func (w *world) placeSet(s SetStart) {
 	var started []model.TaskID
 	var miss *Miss
 	for range s.Count {
-		at := w.emptiest()
+		at := w.emptiest(w.open())
 		if at == "" {
 			miss = &Miss{NoInstances: len(w.instances) == 0, Instance: "i00", Reason: "RESOURCE:CPU"}
 			break

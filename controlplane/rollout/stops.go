@@ -62,7 +62,7 @@ func (p *planner) stopUnwanted() {
 
 // stopSurplus stops what a REPLICA service has beyond its desired count.
 func (p *planner) stopSurplus() {
-	if p.daemon() || p.closing() {
+	if p.daemon() || p.closing() || p.svc.Rebalancing && p.rebalances() && p.stopMoved() {
 		return
 	}
 	var candidates []*member
@@ -138,7 +138,7 @@ func (p *planner) reportStops() {
 	for _, id := range p.order {
 		c := p.changed[id]
 		switch {
-		case c.DesiredStatus != model.TaskStopped || c.LastStatus == model.TaskStopped:
+		case c.DesiredStatus != model.TaskStopped || c.LastStatus == model.TaskStopped || p.moved[id]:
 		case c.LastStatus.Starting():
 			starting++
 		default:

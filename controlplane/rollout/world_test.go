@@ -117,6 +117,7 @@ func (w *world) input() Input {
 	if w.svc.SchedulingStrategy == ecs.SchedulingStrategyDAEMON {
 		in.Eligible = w.open()
 	}
+	in.Zones = w.zones
 	return in
 }
 
@@ -130,6 +131,16 @@ func (w *world) open() []model.InstanceID {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// zones are those of the instances that take tasks, sorted.
+func (w *world) zones() []string {
+	var zones []string
+	for _, id := range w.open() {
+		zones = append(zones, zone(w.instances[id]))
+	}
+	slices.Sort(zones)
+	return slices.Compact(zones)
 }
 
 // plan plans once and applies the plan.
@@ -155,6 +166,7 @@ func (w *world) plan() Output {
 	if out.Start.Count > 0 {
 		w.place(out.Start)
 	}
+	w.placeMoves(out.Moves)
 	return out
 }
 
@@ -211,7 +223,11 @@ func (w *world) protect(id model.TaskID, d time.Duration) {
 // checkLimits checks what a plan may never do.
 func (w *world) checkLimits(in Input, out Output) {
 	w.t.Helper()
-	if n := len(out.Tasks) + out.Start.Count; n > w.settings.MaxChanges {
+	starts := out.Start.Count
+	for _, m := range out.Moves {
+		starts += m.Count
+	}
+	if n := len(out.Tasks) + starts; n > w.settings.MaxChanges {
 		w.t.Fatalf("a plan of %d changes; at most %d are allowed", n, w.settings.MaxChanges)
 	}
 	serving, held := 0, 0
@@ -247,8 +263,8 @@ func (w *world) checkLimits(in Input, out Output) {
 	if out.Start.Instances != nil {
 		return
 	}
-	if most := desired * int(*c.MaximumPercent) / 100; out.Start.Count > 0 && held+out.Start.Count > max(most, desired) {
-		w.t.Fatalf("%d tasks are started beside %d; at most %d may be there", out.Start.Count, held, most)
+	if most := desired * int(*c.MaximumPercent) / 100; starts > 0 && held+starts > max(most, desired) {
+		w.t.Fatalf("%d tasks are started beside %d; at most %d may be there", starts, held, most)
 	}
 }
 
@@ -259,7 +275,7 @@ func (w *world) place(s Start) {
 	var started []model.TaskID
 	var miss *Miss
 	for n := range s.Count {
-		at := w.emptiest()
+		at := w.emptiest(w.open())
 		if s.Instances != nil {
 			at = s.Instances[n]
 		}
@@ -274,9 +290,33 @@ func (w *world) place(s Start) {
 	w.events = append(w.events, events...)
 }
 
-func (w *world) emptiest() model.InstanceID {
+// placeMoves makes the tasks of moves in their zones.
+func (w *world) placeMoves(moves []Move) {
+	if len(moves) == 0 {
+		return
+	}
+	var results []MoveResult
+	for _, m := range moves {
+		r := MoveResult{Zone: m.Zone}
+		in := slices.DeleteFunc(w.open(), func(id model.InstanceID) bool { return zone(w.instances[id]) != m.Zone })
+		for range m.Count {
+			at := w.emptiest(in)
+			if at == "" {
+				r.Miss = &Miss{Instance: "i00", Reason: "RESOURCE:CPU"}
+				break
+			}
+			r.Started = append(r.Started, w.add(at).ID)
+		}
+		results = append(results, r)
+	}
+	var events []string
+	w.svc, events = PlacedMoves(w.svc, results)
+	w.events = append(w.events, events...)
+}
+
+func (w *world) emptiest(among []model.InstanceID) model.InstanceID {
 	best, least := model.InstanceID(""), w.capacity
-	for _, id := range w.open() {
+	for _, id := range among {
 		if n := w.on(id); n < least {
 			best, least = id, n
 		}
@@ -382,7 +422,7 @@ func (w *world) settle() int {
 	for n := range 300 {
 		service := w.svc
 		out := w.plan()
-		quiet := len(out.Tasks) == 0 && out.Start.Count == 0 && len(out.Events) == 0
+		quiet := len(out.Tasks) == 0 && !out.StartsAny() && len(out.Events) == 0
 		if quiet && out.WakeAt.IsZero() && w.svc == service && w.resting() {
 			return n
 		}

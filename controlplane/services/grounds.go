@@ -24,7 +24,7 @@ func groundsOf(in rollout.Input, out rollout.Output) grounds {
 			}
 		}
 	}
-	if g.serving == nil && out.Start.Count+len(out.Starts) == 0 {
+	if g.serving == nil && !out.StartsAny() {
 		return g
 	}
 	seen := map[model.InstanceID]bool{}

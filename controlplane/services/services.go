@@ -41,6 +41,9 @@ type Loop struct {
 	blocked map[model.ClusterName]map[model.ServiceName]struct{}
 	// daemons are the DAEMON services, which any change of an instance concerns.
 	daemons map[model.ClusterName]map[model.ServiceName]struct{}
+	// even are the services that are to be kept even over zones: an instance that comes
+	// may be in a zone that has too few of their tasks.
+	even map[model.ClusterName]map[model.ServiceName]struct{}
 	// byTasks are the services whose constraints ask for the tasks on an instance: any
 	// task that comes or goes concerns them.
 	byTasks map[model.ClusterName]map[model.ServiceName]struct{}
@@ -67,6 +70,7 @@ func newLoop(cfg Config) *Loop {
 		queue:   newQueue(),
 		blocked: map[model.ClusterName]map[model.ServiceName]struct{}{},
 		daemons: map[model.ClusterName]map[model.ServiceName]struct{}{},
+		even:    map[model.ClusterName]map[model.ServiceName]struct{}{},
 		byTasks: map[model.ClusterName]map[model.ServiceName]struct{}{},
 		plans: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "longshore_services_plan_seconds", Help: "Time to look after one service once, the commit included.",
@@ -81,6 +85,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	for s := range l.cfg.Store.View().AllServices() {
 		if store.ServiceLive(s) {
 			l.note(l.daemons, s.Key(), isDaemon(s))
+			l.note(l.even, s.Key(), spreadsEvenly(s))
 			l.queue.mark(s.Key())
 		}
 	}
@@ -135,6 +140,7 @@ func (l *Loop) observe(view *store.Tables, changes []store.Change) {
 		case *model.Service:
 			if next != nil {
 				l.note(l.daemons, next.Key(), isDaemon(next) && store.ServiceLive(next))
+				l.note(l.even, next.Key(), spreadsEvenly(next) && store.ServiceLive(next))
 				l.queue.mark(next.Key())
 			}
 		case *model.Instance:
@@ -184,6 +190,7 @@ func (l *Loop) instanceChanged(view *store.Tables, old, next *model.Instance) {
 	}
 	l.markAll(l.blocked, i.Cluster)
 	l.markAll(l.daemons, i.Cluster)
+	l.markAll(l.even, i.Cluster)
 }
 
 func isDaemon(s *model.Service) bool { return s.SchedulingStrategy == ecs.SchedulingStrategyDAEMON }

@@ -14,7 +14,7 @@ type shares map[model.DeploymentID]map[string]int
 // transaction, which holds up every other writer. A task that ends in between is
 // in the next count.
 func sharesOf(in rollout.Input, out rollout.Output) shares {
-	if out.Start.Count+len(out.Starts) == 0 {
+	if !out.StartsAny() {
 		return nil
 	}
 	changed := make(map[model.TaskID]*model.Task, len(out.Tasks))

@@ -9,7 +9,6 @@ import (
 
 	"github.com/longshore/longshore/controlplane/launch"
 	"github.com/longshore/longshore/controlplane/model"
-	"github.com/longshore/longshore/controlplane/placement"
 	"github.com/longshore/longshore/controlplane/rollout"
 	"github.com/longshore/longshore/controlplane/store"
 	"github.com/longshore/longshore/proto/ecs"
@@ -43,7 +42,7 @@ func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (next outlook, er
 	in := l.input(view, service, now)
 	out := rollout.Plan(in)
 	next = outlook{wakeAt: out.WakeAt, cost: time.Since(now)}
-	if out.Service == service && len(out.Tasks)+len(out.Events)+out.Start.Count+len(out.Starts) == 0 {
+	if out.Service == service && len(out.Tasks)+len(out.Events) == 0 && !out.StartsAny() {
 		return next, nil
 	}
 	before := map[model.TaskID]*model.Task{}
@@ -75,8 +74,11 @@ func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) rollou
 		NextDeployment: model.NewDeploymentID(),
 		Settings:       l.cfg.Settings,
 	}
-	if isDaemon(s) {
+	switch {
+	case isDaemon(s):
 		in.Eligible = l.eligible(view, s)
+	case spreadsEvenly(s):
+		in.Zones = func() []string { return l.zones(view, s) }
 	}
 	return in
 }
@@ -95,52 +97,6 @@ func healthChecked(view *store.Tables, ref model.DefinitionRef) bool {
 	return ok && slices.ContainsFunc(def.Shape.ContainerDefinitions, func(c ecs.ContainerDefinition) bool {
 		return c.HealthCheck != nil && (c.Essential == nil || *c.Essential)
 	})
-}
-
-// eligible lists the instances that a DAEMON service belongs on: those that may
-// take its tasks, whether or not they have the room. If nobody can tell, it belongs where
-// it is and wherever it tries to start, which says what is wrong.
-func (l *Loop) eligible(view *store.Tables, s *model.Service) []model.InstanceID {
-	order, err := orderFor(view, s, s.Primary().Definition, launch.ForService)
-	if err != nil {
-		return open(view, s.Cluster)
-	}
-	l.watchTasks(s.Key(), order)
-	request := order.Request(1, nil)
-	// Whether there is room is no question here: a task that is there takes it.
-	request.CPU, request.MemoryMiB, request.TCP, request.UDP, request.GPUCount, request.DistinctInstance = 0, 0, nil, nil, 0, false
-	fleet := view.Fleet(s.Cluster)
-	if order.DependsOnTasks() {
-		fleet = withoutTasksOf(fleet, view, s)
-	}
-	var out []model.InstanceID
-	for i := range view.LiveInstances(s.Cluster, "") {
-		if _, fits := placement.Explain(fleet, request, string(i.ID)); fits {
-			out = append(out, i.ID)
-		}
-	}
-	return out
-}
-
-// open lists the instances that take tasks.
-func open(view *store.Tables, c model.ClusterName) []model.InstanceID {
-	var out []model.InstanceID
-	for i := range view.LiveInstances(c, "") {
-		if i.Status == model.StatusActive && i.AgentConnected {
-			out = append(out, i.ID)
-		}
-	}
-	return out
-}
-
-// withoutTasksOf is the fleet as it would be without a service's own tasks: they must not
-// decide whether they may be there, or each would come and go for ever.
-func withoutTasksOf(fleet *placement.Fleet, view *store.Tables, s *model.Service) *placement.Fleet {
-	fleet = fleet.Clone()
-	for t := range view.LiveTasksOfService(s.Key()) {
-		fleet.RemoveTask(string(t.Instance), placement.Use{Group: t.Group, Stopping: t.DesiredStatus == model.TaskStopped})
-	}
-	return fleet
 }
 
 // apply writes a plan, unless what it rests on has changed.
@@ -190,7 +146,13 @@ func (l *Loop) startAll(tx *store.Tx, out rollout.Output, have shares, now time.
 		service, more = rollout.PlacedSet(service, want.Set, started, miss)
 		events, missed = append(events, more...), missed || miss != nil
 	}
-	if out.Start.Count+len(out.Starts) > 0 {
+	if len(out.Moves) > 0 {
+		moved, miss := l.startMoves(tx, service, out.Moves, have, now)
+		var more []string
+		service, more = rollout.PlacedMoves(service, moved)
+		events, missed = append(events, more...), missed || miss
+	}
+	if out.StartsAny() {
 		l.note(l.blocked, service.Key(), missed)
 	}
 	return service, events, nil
@@ -204,6 +166,25 @@ func (l *Loop) startOf(tx *store.Tx, s *model.Service, ref model.DefinitionRef, 
 		return nil, &rollout.Miss{Obstacle: err.Error()}
 	}
 	return l.start(tx, order, want, have, now)
+}
+
+// startMoves starts tasks in the zones that have too few of them, and tells whether one
+// found no place.
+func (l *Loop) startMoves(tx *store.Tx, s *model.Service, moves []rollout.Move, have shares, now time.Time) (results []rollout.MoveResult, missed bool) {
+	for _, m := range moves {
+		inZone := func(s *model.Service, d *model.Definition) (*launch.Order, error) {
+			o, err := launch.ForService(s, d)
+			if err != nil {
+				return nil, err
+			}
+			o.Zone = m.Zone
+			return o, nil
+		}
+		started, miss := l.startOf(tx, s, s.Primary().Definition, inZone, rollout.Start{Count: m.Count}, have, now)
+		results = append(results, rollout.MoveResult{Zone: m.Zone, Started: started, Miss: miss})
+		missed = missed || miss != nil
+	}
+	return results, missed
 }
 
 // orderKind makes an order for tasks of a part of a service.
