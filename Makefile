@@ -58,7 +58,7 @@ image: ## the sample's image, longshore-sample:latest
 
 test: ## all tests, with a real Docker engine
 	@scripts/setup-programs.sh haproxy prometheus || echo "make: the tests of what is missing are skipped"
-	LONGSHORE_REQUIRE_DOCKER=1 scripts/with-docker.sh test $(GO) test -count=1 -p 2 -timeout 20m $(TESTFLAGS) $(PKGS)
+	LONGSHORE_REQUIRE_DOCKER=1 scripts/with-docker.sh test $(GO) test -count=1 -p 2 -timeout 30m $(TESTFLAGS) $(PKGS)
 
 bench: ## the benchmarks behind docs/performance.md
 	scripts/with-docker.sh bench $(GO) test -run '^$$' -bench '$(BENCH)' -timeout 60m -p 1 $(BENCHFLAGS) $(BENCH_PKGS)

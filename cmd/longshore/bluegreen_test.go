@@ -158,18 +158,10 @@ func TestTraffic_ReachesTasksAtAddressesOfTheirOwn(t *testing.T) {
 	s := newSite(t)
 	s.dev()
 	arn := s.group("web", drain, "--target-type", "ip")
-	out, err := s.ecs.RegisterTaskDefinition(t.Context(), &awsecs.RegisterTaskDefinitionInput{
-		Family: aws.String("web"), NetworkMode: types.NetworkModeAwsvpc, ContainerDefinitions: []types.ContainerDefinition{
-			{Name: aws.String("main"), Image: aws.String(s.images.Serve), Memory: aws.Int32(32), PortMappings: []types.PortMapping{{ContainerPort: aws.Int32(8080)}}},
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = s.ecs.CreateService(t.Context(), &awsecs.CreateServiceInput{
-		Cluster: aws.String(s.cluster()), ServiceName: aws.String("web"), TaskDefinition: out.TaskDefinition.TaskDefinitionArn, DesiredCount: aws.Int32(2),
-		LoadBalancers:        []types.LoadBalancer{{TargetGroupArn: &arn, ContainerName: aws.String("main"), ContainerPort: aws.Int32(8080)}},
-		NetworkConfiguration: &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: []string{"subnet-default"}}},
+	definition, network := s.networked()
+	_, err := s.ecs.CreateService(t.Context(), &awsecs.CreateServiceInput{
+		Cluster: aws.String(s.cluster()), ServiceName: aws.String("web"), TaskDefinition: &definition, DesiredCount: aws.Int32(2), NetworkConfiguration: network,
+		LoadBalancers: []types.LoadBalancer{{TargetGroupArn: &arn, ContainerName: aws.String("main"), ContainerPort: aws.Int32(8080)}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -177,9 +169,9 @@ func TestTraffic_ReachesTasksAtAddressesOfTheirOwn(t *testing.T) {
 	s.awaitStable("web")
 	s.healthy("web", 2)
 	own := func() string {
-		var all []string
-		for _, task := range s.taskARNs("web") {
-			all = append(all, *s.task(task).Containers[0].NetworkInterfaces[0].PrivateIpv4Address+":8080")
+		all := s.ownAddresses("web")
+		for i := range all {
+			all[i] += ":8080"
 		}
 		return sorted(all)
 	}
@@ -194,4 +186,28 @@ func TestTraffic_ReachesTasksAtAddressesOfTheirOwn(t *testing.T) {
 	s.awaitStable("web")
 	s.await("the members replaced", func() bool { return sorted(s.members("web", s.endpoints)) == own() })
 	l.lost(0, "a rolling update of tasks with addresses of their own")
+}
+
+// networked registers a web server whose tasks have addresses of their own.
+func (s *site) networked() (definition string, network *types.NetworkConfiguration) {
+	s.t.Helper()
+	out, err := s.ecs.RegisterTaskDefinition(s.t.Context(), &awsecs.RegisterTaskDefinitionInput{
+		Family: aws.String("web"), NetworkMode: types.NetworkModeAwsvpc, ContainerDefinitions: []types.ContainerDefinition{
+			{Name: aws.String("main"), Image: aws.String(s.images.Serve), Memory: aws.Int32(32), PortMappings: []types.PortMapping{{ContainerPort: aws.Int32(8080)}}},
+		},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return *out.TaskDefinition.TaskDefinitionArn, &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: []string{"subnet-default"}}}
+}
+
+// ownAddresses are those of the tasks of a service.
+func (s *site) ownAddresses(service string) []string {
+	s.t.Helper()
+	var all []string
+	for _, task := range s.taskARNs(service) {
+		all = append(all, *s.task(task).Containers[0].NetworkInterfaces[0].PrivateIpv4Address)
+	}
+	return all
 }

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -19,6 +21,7 @@ import (
 	sdtypes "github.com/aws/aws-sdk-go-v2/service/servicediscovery/types"
 	"github.com/miekg/dns"
 
+	"github.com/longshore/longshore/controlplane/store/embedded"
 	"github.com/longshore/longshore/scripts/testbed"
 )
 
@@ -58,13 +61,17 @@ func bridgeAddress(t *testing.T) string {
 	return addresses[0].(*net.IPNet).IP.String()
 }
 
+func (s *site) cloudMap() *servicediscovery.Client {
+	endpoint := "http://" + s.api
+	return servicediscovery.New(servicediscovery.Options{
+		BaseEndpoint: &endpoint, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("x", "y", ""),
+	})
+}
+
 // registry makes prod.local and api in it, found by A and SRV records.
 func (s *site) registry() *string {
 	s.t.Helper()
-	endpoint := "http://" + s.api
-	c := servicediscovery.New(servicediscovery.Options{
-		BaseEndpoint: &endpoint, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("x", "y", ""),
-	})
+	c := s.cloudMap()
 	made, err := c.CreatePrivateDnsNamespace(s.t.Context(), &servicediscovery.CreatePrivateDnsNamespaceInput{Name: aws.String("prod.local"), Vpc: aws.String("v")})
 	if err != nil {
 		s.t.Fatal(err)
@@ -155,5 +162,105 @@ func TestContainers_FindOneAnotherByNameWithoutTheControlPlane(t *testing.T) {
 	answer, err := dns.Exchange(q, net.JoinHostPort(address, "53"))
 	if err != nil || len(answer.Answer) != 1 {
 		t.Errorf("the agent answers %v, %v; want the one task that is left", answer, err)
+	}
+}
+
+// addressesAt are the addresses that a name server has for a name; "" while it has none.
+func addressesAt(server, name string) string {
+	q := new(dns.Msg)
+	q.SetQuestion(name, dns.TypeA)
+	answer, err := dns.Exchange(q, server)
+	if err != nil {
+		return ""
+	}
+	var all []string
+	for _, rr := range answer.Answer {
+		all = append(all, rr.(*dns.A).A.String())
+	}
+	return sorted(all)
+}
+
+// A control plane that does not lead answers DNS as the other one does, goes on when
+// that dies, and hears of what the next one changes. Tasks in awsvpc mode are found at
+// their own addresses.
+func TestDNS_OfEveryControlPlaneHasTheTasksOwnAddresses(t *testing.T) {
+	s := newSite(t)
+	etcd, err := embedded.Start(context.Background(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { etcd.Close() })
+	first, second, otherAPI, otherAgents := testbed.FreeAddress(t), testbed.FreeAddress(t), testbed.FreeAddress(t), testbed.FreeAddress(t)
+	leading := s.plane("p1", s.api, s.agents, "--etcd-endpoints", etcd.Endpoint(), "--dns-addr", first).AwaitReady()
+	s.plane("p2", otherAPI, otherAgents, "--etcd-endpoints", etcd.Endpoint(), "--dns-addr", second).AwaitReady()
+	s.createCluster(leading)
+	s.agent("a1", s.agents+","+otherAgents).AwaitReady()
+	definition, network := s.networked()
+	_, err = s.ecs.CreateService(t.Context(), &awsecs.CreateServiceInput{
+		Cluster: aws.String(s.cluster()), ServiceName: aws.String("api"), TaskDefinition: &definition, DesiredCount: aws.Int32(2), NetworkConfiguration: network,
+		ServiceRegistries: []types.ServiceRegistry{{RegistryArn: s.registry(), ContainerName: aws.String("main"), ContainerPort: aws.Int32(8080)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.awaitStable("api")
+	const name = "api.prod.local."
+	want := sorted(s.ownAddresses("api"))
+	for _, server := range []string{first, second} {
+		s.await("the addresses of both tasks at "+server, func() bool { return addressesAt(server, name) == want })
+	}
+	leading.Kill()
+	if got := addressesAt(second, name); got != want {
+		t.Errorf("without a leader the other one answers %q, want %q", got, want)
+	}
+	s.ecs = client(otherAPI)
+	s.await("the other one to lead", func() bool {
+		_, err := s.ecs.UpdateService(t.Context(), &awsecs.UpdateServiceInput{Cluster: aws.String(s.cluster()), Service: aws.String("api"), DesiredCount: aws.Int32(1)})
+		return err == nil
+	})
+	s.await("the address of one task", func() bool {
+		got := addressesAt(second, name)
+		return got != "" && got != want && strings.Contains(want, got)
+	})
+	s.awaitStable("api")
+	if got, want := addressesAt(second, name), sorted(s.ownAddresses("api")); got != want {
+		t.Errorf("after a scale-in under the next leader %q, want %q", got, want)
+	}
+}
+
+func TestNamespaceCommand_CreatesListsAndDeletes(t *testing.T) {
+	s := newSite(t)
+	s.plane("plane", s.api, s.agents).AwaitReady()
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := s.longshore(append([]string{"namespace"}, args...)...)
+		if err != nil {
+			t.Fatal(out, err)
+		}
+		return out
+	}
+	id := run("create", "prod.local")
+	run("create", "test.local")
+	if _, err := s.longshore("namespace", "create", "prod.local"); err == nil {
+		t.Error("a namespace was made twice")
+	}
+	c := s.cloudMap()
+	made, err := c.CreateService(t.Context(), &servicediscovery.CreateServiceInput{Name: aws.String("api"), NamespaceId: &id, DnsConfig: &sdtypes.DnsConfig{DnsRecords: []sdtypes.DnsRecord{{Type: sdtypes.RecordTypeA, TTL: aws.Int64(1)}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile(`(?m)^prod\.local +` + regexp.QuoteMeta(id) + ` +DNS_PRIVATE +1$`)
+	if list := run("list"); !row.MatchString(list) || !strings.Contains(list, "\ntest.local") {
+		t.Errorf("listed\n%s\nwant %s and test.local", list, row)
+	}
+	if out, err := s.longshore("namespace", "delete", "prod.local"); err == nil || !strings.Contains(out, "ResourceInUse") {
+		t.Errorf("deleting a namespace with a service: %v %s", err, out)
+	}
+	if _, err := c.DeleteService(t.Context(), &servicediscovery.DeleteServiceInput{Id: made.Service.Id}); err != nil {
+		t.Fatal(err)
+	}
+	run("delete", "prod.local")
+	if list := run("list"); strings.Contains(list, "prod.local") || !strings.Contains(list, "test.local") {
+		t.Errorf("after the end of prod.local\n%s", list)
 	}
 }

@@ -130,7 +130,7 @@ func (h *Handler) report(ctx context.Context, cluster, idOrARN string, r model.T
 			r.StopCode, r.Reason = whyStopped(task, r.Reason)
 		}
 		if next, changed := task.Reported(r, h.Clock()); changed {
-			tx.PutTask(next)
+			tx.PutReported(task, next)
 		}
 		return nil
 	})

@@ -224,7 +224,7 @@ func (s *Session) include(out *Desired, view *store.Tables, t *model.Task) {
 func (s *Session) Report(ctx context.Context, reports []Report) error {
 	now := time.Now()
 	for len(reports) > 0 {
-		part := reports[:min(100, len(reports))]
+		part := reports[:min(store.MaxPortOwners, len(reports))]
 		reports = reports[len(part):]
 		err := s.d.cfg.Store.Update(ctx, func(tx *store.Tx) error {
 			for _, r := range part {
@@ -233,7 +233,7 @@ func (s *Session) Report(ctx context.Context, reports []Report) error {
 					continue
 				}
 				if next, changed := t.Reported(r.TaskReport, now); changed {
-					tx.PutTask(next)
+					tx.PutReported(t, next)
 				}
 			}
 			return nil

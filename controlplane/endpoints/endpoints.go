@@ -105,10 +105,13 @@ func OfTask(t *store.Tables, task *model.Task, target model.Target) (Member, boo
 	}
 	m.Zone = attribute(i, "ecs.availability-zone")
 	if g.TargetType == model.TargetTypeIP {
+		if task.ContainerEnded(target.Container) {
+			return Member{}, false
+		}
 		m.Address, m.Port = ownAddress(task), uint16(target.ContainerPort)
 		m.TargetID = m.Address
 	} else {
-		m.Address, m.Port = attribute(i, model.AddressAttribute), hostPort(task, target)
+		m.Address, m.Port = attribute(i, model.AddressAttribute), task.HostPort(target.Container, target.ContainerPort)
 		m.TargetID = instanceName(i)
 	}
 	m.State, m.Reason, m.Description = stateOf(task, target)
@@ -172,19 +175,4 @@ func ownAddress(t *model.Task) string {
 		}
 	}
 	return ""
-}
-
-// hostPort is the port of the host that leads to a container's.
-func hostPort(t *model.Task, target model.Target) uint16 {
-	for i := range t.Containers {
-		if t.Containers[i].Name != target.Container {
-			continue
-		}
-		for _, b := range t.Containers[i].NetworkBindings {
-			if b.ContainerPort != nil && *b.ContainerPort == target.ContainerPort && b.HostPort != nil && b.Protocol != "udp" {
-				return uint16(*b.HostPort)
-			}
-		}
-	}
-	return 0
 }

@@ -102,6 +102,74 @@ func TestMembers_APortBelongsToTheTaskThatWasRegisteredLast(t *testing.T) {
 	}
 }
 
+// report stores what an agent says of a container that runs, or has ended.
+func (f *fixture) report(id model.TaskID, status model.TaskStatus, port int32) {
+	f.t.Helper()
+	err := f.store.Update(f.t.Context(), func(tx *store.Tx) error {
+		task, _ := tx.Task("c", id)
+		container := int32(80)
+		next, _ := task.Reported(model.TaskReport{Status: status, Containers: []model.ContainerReport{{
+			Name: "main", Status: status, NetworkBindings: []ecs.NetworkBinding{{ContainerPort: &container, HostPort: &port, Protocol: "tcp"}},
+		}}}, time.Unix(3000, 0))
+		tx.PutReported(task, next)
+		return nil
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// start makes a task of no group whose container is started at a port.
+func (f *fixture) start(id model.TaskID, port int32) {
+	f.t.Helper()
+	f.put(id, 0, func(t *model.Task) {
+		t.LastStatus, t.RegisteredAt, t.Targets = model.TaskPending, time.Time{}, nil
+		t.Containers[0].LastStatus, t.Containers[0].NetworkBindings = model.TaskPending, nil
+	})
+	f.report(id, model.TaskRunning, port)
+}
+
+// The engine gave the port to a container of another task: the one that had it before
+// has ended, though nobody has said so yet.
+func TestMembers_ATaskWhosePortIsGivenToAnotherIsNoMember(t *testing.T) {
+	f := newFixture(t)
+	running := func(t *model.Task) { t.Containers[0].LastStatus = model.TaskRunning }
+	f.put("t1", 49153, running)
+	f.put("t2", 49154, running)
+	s := f.index.Subscribe()
+	defer s.Close()
+	if _, err := s.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.start("t9", 49153)
+	f.want("a", "t2 10.0.0.9:49154 healthy")
+	if got, err := s.Next(t.Context()); err != nil || !slices.Equal(got, []model.TargetGroupARN{arn("a")}) {
+		t.Errorf("subscribers hear of %v, %v", got, err)
+	}
+	// What was said of the first one before its end was known comes late.
+	f.report("t1", model.TaskRunning, 49153)
+	f.want("a", "t2 10.0.0.9:49154 healthy")
+	if task, _ := f.store.View().Task("c", "t9"); task.HostPort("main", 80) != 49153 {
+		t.Errorf("the task that was given the port has %d", task.HostPort("main", 80))
+	}
+	// One that runs again, at another port, is a member again.
+	f.report("t1", model.TaskRunning, 49155)
+	f.want("a", "t2 10.0.0.9:49154 healthy", "t1 10.0.0.9:49155 healthy")
+}
+
+func TestMembers_ATaskWhoseContainerHasEndedIsNoMemberWhateverElseRunsInIt(t *testing.T) {
+	f := newFixture(t)
+	for _, group := range []string{"a", "b"} {
+		f.put("t1", 49153, func(t *model.Task) {
+			t.Targets[0].Group = arn(group)
+			t.Attachments = []model.Attachment{{IPv4Address: "172.20.0.5"}}
+			t.Containers[0].LastStatus = model.TaskStopped
+			t.Containers = append(t.Containers, model.Container{Name: "side", LastStatus: model.TaskRunning})
+		})
+		f.want(group)
+	}
+}
+
 func TestMembers_OfTasksWithAnAddressOfTheirOwnAndOfCallers(t *testing.T) {
 	f := newFixture(t)
 	f.put("t1", 0, func(t *model.Task) {

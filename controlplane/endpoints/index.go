@@ -143,7 +143,7 @@ func samePlace(a, b *model.Task) bool {
 		return false
 	}
 	for _, t := range a.Targets {
-		if hostPort(a, t) != hostPort(b, t) {
+		if a.HostPort(t.Container, t.ContainerPort) != b.HostPort(t.Container, t.ContainerPort) || a.ContainerEnded(t.Container) != b.ContainerEnded(t.Container) {
 			return false
 		}
 	}

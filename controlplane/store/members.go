@@ -230,16 +230,11 @@ func (m *Member) reach(task *model.Task, r *ecs.ServiceRegistry, host *model.Ins
 	if address, err := netip.ParseAddr(host.Address()); err == nil && address.Is4() {
 		m.Address = address
 	}
-	for i := range task.Containers {
-		if task.Containers[i].Name != r.ContainerName {
-			continue
-		}
-		for _, b := range task.Containers[i].NetworkBindings {
-			if valueOr0(b.ContainerPort) == valueOr0(r.ContainerPort) && b.HostPort != nil {
-				m.Port = uint16(*b.HostPort)
-				return
-			}
-		}
+	if r.ContainerName == "" {
+		return
+	}
+	if m.Port = task.HostPort(r.ContainerName, valueOr0(r.ContainerPort)); m.Port == 0 {
+		m.Address = netip.Addr{} // the port may be another task's by now
 	}
 }
 
