@@ -52,6 +52,8 @@ func operations() map[string]awsjson.Operation[handler] {
 		"CreateHttpNamespace":              awsjson.Op((*handler).createHTTPNamespace),
 		"GetNamespace":                     awsjson.Op((*handler).getNamespace),
 		"ListNamespaces":                   awsjson.Op((*handler).listNamespaces),
+		"UpdatePrivateDnsNamespace":        awsjson.Op((*handler).updatePrivateNamespace),
+		"UpdateHttpNamespace":              awsjson.Op((*handler).updateHTTPNamespace),
 		"DeleteNamespace":                  awsjson.Op((*handler).deleteNamespace),
 		"CreateService":                    awsjson.Op((*handler).createService),
 		"GetService":                       awsjson.Op((*handler).getService),
@@ -76,7 +78,7 @@ func operations() map[string]awsjson.Operation[handler] {
 
 // refuses are the operations of Cloud Map that are not answered.
 var refuses = []string{
-	"CreatePublicDnsNamespace", "UpdatePrivateDnsNamespace", "UpdatePublicDnsNamespace", "UpdateHttpNamespace",
+	"CreatePublicDnsNamespace", "UpdatePublicDnsNamespace",
 	"GetServiceAttributes", "UpdateServiceAttributes", "DeleteServiceAttributes",
 }
 
@@ -132,8 +134,17 @@ func accept[T any](filters []filter, fields map[string]func(*T) string) (func(*T
 		if _, ok := fields[f.Name]; !ok {
 			return nil, invalid("Longshore does not support the filter %s here.", f.Name)
 		}
-		if f.Condition != "" && f.Condition != "EQ" && f.Condition != "IN" || len(f.Values) == 0 {
-			return nil, invalid("A filter needs values, and its condition must be EQ or IN.")
+		switch f.Condition {
+		case "", "EQ":
+			if len(f.Values) != 1 {
+				return nil, invalid("The filter %s needs one value for the condition EQ, not %d.", f.Name, len(f.Values))
+			}
+		case "IN":
+			if len(f.Values) == 0 {
+				return nil, invalid("The filter %s needs values.", f.Name)
+			}
+		default:
+			return nil, invalid("Longshore does not support the condition %s of filters: it must be EQ or IN.", f.Condition)
 		}
 	}
 	return func(r *T) bool {
