@@ -40,6 +40,47 @@ type Form struct {
 	Refuse func(e *ecs.Error, requestID string) ([]byte, error)
 }
 
+// Operation is one row of a service's table: it decodes a body and runs a method of H.
+type Operation[H any] func(ctx context.Context, h *H, body []byte) (any, error)
+
+// Op makes a row of a method.
+func Op[H, In, Out any](f func(*H, context.Context, *In) (*Out, error)) Operation[H] {
+	return func(ctx context.Context, h *H, body []byte) (any, error) {
+		in := new(In)
+		if err := Decode(body, in); err != nil {
+			return nil, err
+		}
+		out, err := f(h, ctx, in)
+		if err != nil {
+			return nil, err // and no nil *Out, which would not be a nil answer
+		}
+		return out, nil
+	}
+}
+
+// Tabled is a service whose operations are the rows of a table, each run on a handler
+// that is made for one call. refused are those operations that exist on AWS and are
+// not answered. The name signs, and stands in errors, metrics and logs.
+func Tabled[H any](targetPrefix, name string, table map[string]Operation[H], refused []string, handler func(*store.Store) *H) Service {
+	known := make(map[string]bool, len(table)+len(refused))
+	for operation := range table {
+		known[operation] = true
+	}
+	for _, operation := range refused {
+		known[operation] = true
+	}
+	return Service{
+		TargetPrefix: targetPrefix, SigningName: name, Label: name + ".", Known: known,
+		Call: func(ctx context.Context, st *store.Store, operation string, body []byte) (any, error) {
+			run, ok := table[operation]
+			if !ok {
+				return nil, ecs.Errorf(ecs.CodeUnknownOperation, "Longshore does not support the operation %s of %s.", operation, name)
+			}
+			return run(ctx, handler(st), body)
+		},
+	}
+}
+
 // Decode reads a body into an operation's input. Members that the input does not
 // have are ignored, as AWS does; nothing at all is an empty input.
 func Decode(body []byte, in any) error {

@@ -8,7 +8,6 @@
 package cloudmap
 
 import (
-	"context"
 	"encoding/json"
 	"iter"
 	"regexp"
@@ -47,53 +46,39 @@ type handler struct {
 	store *store.Store
 }
 
-type operation func(ctx context.Context, h *handler, body []byte) (any, error)
-
-func op[In, Out any](f func(*handler, context.Context, *In) (*Out, error)) operation {
-	return func(ctx context.Context, h *handler, body []byte) (any, error) {
-		in := new(In)
-		if err := awsjson.Decode(body, in); err != nil {
-			return nil, err
-		}
-		out, err := f(h, ctx, in)
-		if err != nil {
-			return nil, err
-		}
-		return out, nil
-	}
-}
-
-func operations() map[string]operation {
-	return map[string]operation{
-		"CreatePrivateDnsNamespace":        op((*handler).createPrivateNamespace),
-		"CreateHttpNamespace":              op((*handler).createHTTPNamespace),
-		"GetNamespace":                     op((*handler).getNamespace),
-		"ListNamespaces":                   op((*handler).listNamespaces),
-		"DeleteNamespace":                  op((*handler).deleteNamespace),
-		"CreateService":                    op((*handler).createService),
-		"GetService":                       op((*handler).getService),
-		"UpdateService":                    op((*handler).updateService),
-		"ListServices":                     op((*handler).listServices),
-		"DeleteService":                    op((*handler).deleteService),
-		"RegisterInstance":                 op((*handler).registerInstance),
-		"DeregisterInstance":               op((*handler).deregisterInstance),
-		"UpdateInstanceCustomHealthStatus": op((*handler).updateHealth),
-		"GetInstance":                      op((*handler).getInstance),
-		"ListInstances":                    op((*handler).listInstances),
-		"GetInstancesHealthStatus":         op((*handler).healthOfInstances),
-		"DiscoverInstances":                op((*handler).discoverInstances),
-		"DiscoverInstancesRevision":        op((*handler).discoverRevision),
-		"GetOperation":                     op((*handler).getOperation),
-		"ListOperations":                   op((*handler).listOperations),
-		"TagResource":                      op((*handler).tagResource),
-		"UntagResource":                    op((*handler).untagResource),
-		"ListTagsForResource":              op((*handler).listTags),
+func operations() map[string]awsjson.Operation[handler] {
+	return map[string]awsjson.Operation[handler]{
+		"CreatePrivateDnsNamespace":        awsjson.Op((*handler).createPrivateNamespace),
+		"CreateHttpNamespace":              awsjson.Op((*handler).createHTTPNamespace),
+		"GetNamespace":                     awsjson.Op((*handler).getNamespace),
+		"ListNamespaces":                   awsjson.Op((*handler).listNamespaces),
+		"UpdatePrivateDnsNamespace":        awsjson.Op((*handler).updatePrivateNamespace),
+		"UpdateHttpNamespace":              awsjson.Op((*handler).updateHTTPNamespace),
+		"DeleteNamespace":                  awsjson.Op((*handler).deleteNamespace),
+		"CreateService":                    awsjson.Op((*handler).createService),
+		"GetService":                       awsjson.Op((*handler).getService),
+		"UpdateService":                    awsjson.Op((*handler).updateService),
+		"ListServices":                     awsjson.Op((*handler).listServices),
+		"DeleteService":                    awsjson.Op((*handler).deleteService),
+		"RegisterInstance":                 awsjson.Op((*handler).registerInstance),
+		"DeregisterInstance":               awsjson.Op((*handler).deregisterInstance),
+		"UpdateInstanceCustomHealthStatus": awsjson.Op((*handler).updateHealth),
+		"GetInstance":                      awsjson.Op((*handler).getInstance),
+		"ListInstances":                    awsjson.Op((*handler).listInstances),
+		"GetInstancesHealthStatus":         awsjson.Op((*handler).healthOfInstances),
+		"DiscoverInstances":                awsjson.Op((*handler).discoverInstances),
+		"DiscoverInstancesRevision":        awsjson.Op((*handler).discoverRevision),
+		"GetOperation":                     awsjson.Op((*handler).getOperation),
+		"ListOperations":                   awsjson.Op((*handler).listOperations),
+		"TagResource":                      awsjson.Op((*handler).tagResource),
+		"UntagResource":                    awsjson.Op((*handler).untagResource),
+		"ListTagsForResource":              awsjson.Op((*handler).listTags),
 	}
 }
 
 // refuses are the operations of Cloud Map that are not answered.
 var refuses = []string{
-	"CreatePublicDnsNamespace", "UpdatePrivateDnsNamespace", "UpdatePublicDnsNamespace", "UpdateHttpNamespace",
+	"CreatePublicDnsNamespace", "UpdatePublicDnsNamespace",
 	"GetServiceAttributes", "UpdateServiceAttributes", "DeleteServiceAttributes",
 }
 
@@ -102,23 +87,8 @@ func New(cfg Config) awsjson.Service {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
-	table, known := operations(), map[string]bool{}
-	for name := range table {
-		known[name] = true
-	}
-	for _, name := range refuses {
-		known[name] = true
-	}
-	return awsjson.Service{
-		TargetPrefix: "Route53AutoNaming_v20170314.", SigningName: "servicediscovery", Label: "servicediscovery.", Known: known,
-		Call: func(ctx context.Context, st *store.Store, name string, body []byte) (any, error) {
-			run, ok := table[name]
-			if !ok {
-				return nil, ecs.Errorf(ecs.CodeUnknownOperation, "Longshore does not support the operation %s of servicediscovery.", name)
-			}
-			return run(ctx, &handler{Config: cfg, store: st}, body)
-		},
-	}
+	return awsjson.Tabled("Route53AutoNaming_v20170314.", "servicediscovery", operations(), refuses,
+		func(st *store.Store) *handler { return &handler{Config: cfg, store: st} })
 }
 
 func invalid(format string, args ...any) error { return ecs.Errorf(codeInvalid, format, args...) }
@@ -164,8 +134,17 @@ func accept[T any](filters []filter, fields map[string]func(*T) string) (func(*T
 		if _, ok := fields[f.Name]; !ok {
 			return nil, invalid("Longshore does not support the filter %s here.", f.Name)
 		}
-		if f.Condition != "" && f.Condition != "EQ" && f.Condition != "IN" || len(f.Values) == 0 {
-			return nil, invalid("A filter needs values, and its condition must be EQ or IN.")
+		switch f.Condition {
+		case "", "EQ":
+			if len(f.Values) != 1 {
+				return nil, invalid("The filter %s needs one value for the condition EQ, not %d.", f.Name, len(f.Values))
+			}
+		case "IN":
+			if len(f.Values) == 0 {
+				return nil, invalid("The filter %s needs values.", f.Name)
+			}
+		default:
+			return nil, invalid("Longshore does not support the condition %s of filters: it must be EQ or IN.", f.Condition)
 		}
 	}
 	return func(r *T) bool {

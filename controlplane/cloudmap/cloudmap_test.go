@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -110,6 +111,7 @@ func (f *fixture) discover(edit func(*servicediscovery.DiscoverInstancesInput)) 
 	for _, i := range out.Instances {
 		ids = append(ids, *i.InstanceId)
 	}
+	slices.Sort(ids)
 	return ids
 }
 

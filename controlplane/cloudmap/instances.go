@@ -1,9 +1,11 @@
 package cloudmap
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"maps"
+	"math/rand/v2"
 	"net/netip"
 	"regexp"
 	"strconv"
@@ -30,7 +32,7 @@ func (h *handler) registerInstance(ctx context.Context, in *registerIn) (*operat
 	if !instanceForm.MatchString(in.InstanceId) {
 		return nil, invalid("InstanceId must be 1 to 64 letters, digits and _/:.@-.")
 	}
-	if err := checkAttributes(in.Attributes); err != nil {
+	if err := cmp.Or(checkAttributes(in.Attributes), checkTexts("", in.CreatorRequestId)); err != nil {
 		return nil, err
 	}
 	return h.change(ctx, func(tx *store.Tx) (*model.RegistryOperation, error) {
@@ -63,7 +65,16 @@ func (h *handler) instanceOperation(kind string, r *model.Registry, id string) *
 	return &model.RegistryOperation{Type: kind, Targets: map[string]string{"SERVICE": string(r.ID), "INSTANCE": id}}
 }
 
+// What attributes are made of (AttrKey and AttrValue, Cloud Map API).
+var (
+	attributeKey   = regexp.MustCompile(`^[!-~]+$`)
+	attributeValue = regexp.MustCompile(`^([!-~]([ \t!-~]*[!-~])?)?$`)
+)
+
 func checkAttributes(in map[string]string) error {
+	if in == nil {
+		return invalid("Attributes must be given.")
+	}
 	if len(in) > maxAttributes {
 		return invalid("An instance has at most %d attributes, not %d.", maxAttributes, len(in))
 	}
@@ -72,8 +83,8 @@ func checkAttributes(in map[string]string) error {
 		case "AWS_ALIAS_DNS_NAME", "AWS_INSTANCE_CNAME", "AWS_INSTANCE_IPV6", "AWS_EC2_INSTANCE_ID":
 			return invalid("Longshore does not support the attribute %s.", key)
 		}
-		if key == "" || len(key) > maxAttributeKey || len(value) > maxAttributeValue {
-			return invalid("An attribute has a name of 1 to %d characters and a value of at most %d.", maxAttributeKey, maxAttributeValue)
+		if len(key) > maxAttributeKey || len(value) > maxAttributeValue || !attributeKey.MatchString(key) || !attributeValue.MatchString(value) {
+			return invalid("An attribute has a name of 1 to %d visible ASCII characters and a value of at most %d, which can also have spaces inside.", maxAttributeKey, maxAttributeValue)
 		}
 	}
 	if text, ok := in[model.AttributeIPv4]; ok {
@@ -298,7 +309,8 @@ func find(t *store.Tables, in *discoverIn) (*model.Registry, error) {
 const maxDiscovered = 1000
 
 // discoverInstances answers those that match all query parameters and, if there are
-// any such, all optional ones.
+// any such, all optional ones, in random order: whoever takes the first, or asks for
+// few, must not always get the same.
 func (h *handler) discoverInstances(_ context.Context, in *discoverIn) (*discoverOut, error) {
 	limit, err := pageSize(in.MaxResults, maxDiscovered)
 	if err != nil {
@@ -331,6 +343,7 @@ func (h *handler) discoverInstances(_ context.Context, in *discoverIn) (*discove
 		all = only(all, func(m *store.Member) bool { return !m.Healthy })
 	}
 	out := &discoverOut{Instances: []discovered{}, InstancesRevision: view.RegistryRevision(r.ID)}
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	for _, m := range all[:min(limit, len(all))] {
 		out.Instances = append(out.Instances, discovered{m.ID, in.NamespaceName, in.ServiceName, healthOf(m), showInstance(m).Attributes})
 	}

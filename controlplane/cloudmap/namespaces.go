@@ -42,13 +42,20 @@ func (h *handler) createPrivateNamespace(ctx context.Context, in *createNamespac
 	if p := in.Properties; p != nil && p.DnsProperties != nil && p.DnsProperties.SOA != nil && p.DnsProperties.SOA.TTL != nil {
 		n.NegativeTTL = *p.DnsProperties.SOA.TTL
 	}
-	if n.NegativeTTL < 0 || n.NegativeTTL > maxTTL {
-		return nil, invalid("The TTL of the SOA record must be between 0 and %d seconds, not %d.", maxTTL, n.NegativeTTL)
+	if err := checkSOA(n.NegativeTTL); err != nil {
+		return nil, err
 	}
 	if len(n.Name) > maxNamespace || !isName(n.Name) {
 		return nil, invalid("The name of a namespace must be a name in DNS, such as prod.local.")
 	}
 	return h.createNamespace(ctx, n, in)
+}
+
+func checkSOA(ttl int64) error {
+	if ttl < 0 || ttl > maxTTL {
+		return invalid("The TTL of the SOA record must be between 0 and %d seconds, not %d.", maxTTL, ttl)
+	}
+	return nil
 }
 
 func isName(name string) bool {
@@ -61,8 +68,8 @@ func isName(name string) bool {
 }
 
 func (h *handler) createHTTPNamespace(ctx context.Context, in *createNamespaceIn) (*operationOut, error) {
-	if in.Name == "" || len(in.Name) > maxHTTPName || strings.ContainsFunc(in.Name, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, invalid("The name of a namespace must be 1 to %d visible ASCII characters.", maxHTTPName)
+	if in.Name == "" || len(in.Name) > maxHTTPName || strings.HasPrefix(in.Name, "arn:") || strings.ContainsFunc(in.Name, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, invalid("The name of a namespace must be 1 to %d visible ASCII characters, and can not begin with arn:.", maxHTTPName)
 	}
 	return h.createNamespace(ctx, &model.Namespace{Type: model.NamespaceHTTP, Name: in.Name}, in)
 }
@@ -88,6 +95,60 @@ func (h *handler) createNamespace(ctx context.Context, n *model.Namespace, in *c
 			tx.PutNamespace(n)
 		}
 		return &model.RegistryOperation{Type: "CREATE_NAMESPACE", Targets: map[string]string{"NAMESPACE": string(made)}}, nil
+	})
+}
+
+type updateNamespaceIn struct {
+	Id, UpdaterRequestId string
+	Namespace            *struct {
+		Description *string
+		Properties  *struct{ DnsProperties *dnsProperties }
+	}
+}
+
+func (h *handler) updatePrivateNamespace(ctx context.Context, in *updateNamespaceIn) (*operationOut, error) {
+	return h.updateNamespace(ctx, in, model.NamespaceDNSPrivate)
+}
+
+func (h *handler) updateHTTPNamespace(ctx context.Context, in *updateNamespaceIn) (*operationOut, error) {
+	return h.updateNamespace(ctx, in, model.NamespaceHTTP)
+}
+
+// updateNamespace changes what a request gives of the description and the SOA record.
+func (h *handler) updateNamespace(ctx context.Context, in *updateNamespaceIn, kind model.NamespaceType) (*operationOut, error) {
+	if in.Namespace == nil {
+		return nil, invalid("Namespace must be given.")
+	}
+	description := ""
+	if in.Namespace.Description != nil {
+		description = *in.Namespace.Description
+	}
+	if err := checkTexts(description, in.UpdaterRequestId); err != nil {
+		return nil, err
+	}
+	return h.change(ctx, func(tx *store.Tx) (*model.RegistryOperation, error) {
+		n, err := h.namespace(tx.Tables, in.Id)
+		if err != nil {
+			return nil, err
+		}
+		if n.Type != kind {
+			return nil, invalid("The namespace %s is of the type %s, not %s.", n.ID, n.Type, kind)
+		}
+		next := *n
+		if in.Namespace.Description != nil {
+			next.Description = description
+		}
+		if p := in.Namespace.Properties; p != nil && p.DnsProperties != nil && p.DnsProperties.SOA != nil {
+			if kind != model.NamespaceDNSPrivate || p.DnsProperties.SOA.TTL == nil {
+				return nil, invalid("Properties need the TTL of the SOA record, and are for namespaces with DNS.")
+			}
+			next.NegativeTTL = *p.DnsProperties.SOA.TTL
+			if err := checkSOA(next.NegativeTTL); err != nil {
+				return nil, err
+			}
+		}
+		tx.PutNamespace(&next)
+		return &model.RegistryOperation{Type: "UPDATE_NAMESPACE", Targets: map[string]string{"NAMESPACE": string(n.ID)}}, nil
 	})
 }
 

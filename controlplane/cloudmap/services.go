@@ -119,14 +119,17 @@ func (h *handler) createService(ctx context.Context, in *createServiceIn) (*crea
 
 // fits checks a service against its namespace.
 func fits(n *model.Namespace, r *model.Registry) error {
+	if !isName(r.Name) {
+		return invalid("The name %q must be letters, digits, - and _, in parts of at most 63 that points separate.", r.Name)
+	}
 	if n.Type == model.NamespaceHTTP {
 		if len(r.Records) > 0 {
 			return invalid("The namespace %s is found by API alone: a service in it can not have DNS records.", n.ID)
 		}
 		return nil
 	}
-	if name := r.Name + "." + n.Name; len(name) > maxNamespace || !isName(r.Name) {
-		return invalid("The name %q is no name in DNS.", name)
+	if name := r.Name + "." + n.Name; len(name) > maxNamespace {
+		return invalid("The name %q is longer than the %d characters of a name in DNS.", name, maxNamespace)
 	}
 	return nil
 }

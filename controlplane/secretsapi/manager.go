@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/longshore/longshore/controlplane/awsjson"
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/secrets"
 	"github.com/longshore/longshore/controlplane/store"
@@ -29,16 +30,16 @@ const (
 )
 
 // managerOperations is the table of what is answered of Secrets Manager.
-func managerOperations() map[string]operation {
-	return map[string]operation{
-		"CreateSecret":   op((*handler).createSecret),
-		"PutSecretValue": op((*handler).putSecretValue),
-		"UpdateSecret":   op((*handler).updateSecret),
-		"GetSecretValue": op((*handler).getSecretValue),
-		"DescribeSecret": op((*handler).describeSecret),
-		"ListSecrets":    op((*handler).listSecrets),
-		"DeleteSecret":   op((*handler).deleteSecret),
-		"RestoreSecret":  op((*handler).restoreSecret),
+func managerOperations() map[string]awsjson.Operation[handler] {
+	return map[string]awsjson.Operation[handler]{
+		"CreateSecret":   awsjson.Op((*handler).createSecret),
+		"PutSecretValue": awsjson.Op((*handler).putSecretValue),
+		"UpdateSecret":   awsjson.Op((*handler).updateSecret),
+		"GetSecretValue": awsjson.Op((*handler).getSecretValue),
+		"DescribeSecret": awsjson.Op((*handler).describeSecret),
+		"ListSecrets":    awsjson.Op((*handler).listSecrets),
+		"DeleteSecret":   awsjson.Op((*handler).deleteSecret),
+		"RestoreSecret":  awsjson.Op((*handler).restoreSecret),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/longshore/longshore/controlplane/awsjson"
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/secrets"
 	"github.com/longshore/longshore/controlplane/store"
@@ -30,15 +31,15 @@ const (
 )
 
 // parameterOperations is the table of what is answered of the Parameter Store.
-func parameterOperations() map[string]operation {
-	return map[string]operation{
-		"PutParameter":        op((*handler).putParameter),
-		"GetParameter":        op((*handler).getParameter),
-		"GetParameters":       op((*handler).getParameters),
-		"GetParametersByPath": op((*handler).getParametersByPath),
-		"DescribeParameters":  op((*handler).describeParameters),
-		"DeleteParameter":     op((*handler).deleteParameter),
-		"DeleteParameters":    op((*handler).deleteParameters),
+func parameterOperations() map[string]awsjson.Operation[handler] {
+	return map[string]awsjson.Operation[handler]{
+		"PutParameter":        awsjson.Op((*handler).putParameter),
+		"GetParameter":        awsjson.Op((*handler).getParameter),
+		"GetParameters":       awsjson.Op((*handler).getParameters),
+		"GetParametersByPath": awsjson.Op((*handler).getParametersByPath),
+		"DescribeParameters":  awsjson.Op((*handler).describeParameters),
+		"DeleteParameter":     awsjson.Op((*handler).deleteParameter),
+		"DeleteParameters":    awsjson.Op((*handler).deleteParameters),
 	}
 }
 

@@ -9,7 +9,6 @@
 package secretsapi
 
 import (
-	"context"
 	"encoding/json"
 	"time"
 
@@ -38,48 +37,10 @@ func New(cfg Config) []awsjson.Service {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
+	handle := func(st *store.Store) *handler { return &handler{Config: cfg, store: st} }
 	return []awsjson.Service{
-		cfg.service("secretsmanager.", "secretsmanager", managerOperations(), managerRefuses),
-		cfg.service("AmazonSSM.", "ssm", parameterOperations(), parameterRefuses),
-	}
-}
-
-// operation is one row of a table: it decodes the body and runs a handler.
-type operation func(ctx context.Context, h *handler, body []byte) (any, error)
-
-func op[In, Out any](f func(*handler, context.Context, *In) (*Out, error)) operation {
-	return func(ctx context.Context, h *handler, body []byte) (any, error) {
-		in := new(In)
-		if err := awsjson.Decode(body, in); err != nil {
-			return nil, err
-		}
-		out, err := f(h, ctx, in)
-		if err != nil {
-			return nil, err
-		}
-		return out, nil
-	}
-}
-
-// service makes the row of a service. refused are those of its operations that
-// exist and are not answered.
-func (c Config) service(prefix, name string, table map[string]operation, refused []string) awsjson.Service {
-	known := make(map[string]bool, len(table)+len(refused))
-	for operation := range table {
-		known[operation] = true
-	}
-	for _, operation := range refused {
-		known[operation] = true
-	}
-	return awsjson.Service{
-		TargetPrefix: prefix, SigningName: name, Label: name + ".", Known: known,
-		Call: func(ctx context.Context, st *store.Store, operation string, body []byte) (any, error) {
-			run, ok := table[operation]
-			if !ok {
-				return nil, ecs.Errorf(ecs.CodeUnknownOperation, "Longshore does not support the operation %s of %s.", operation, name)
-			}
-			return run(ctx, &handler{Config: c, store: st}, body)
-		},
+		awsjson.Tabled("secretsmanager.", "secretsmanager", managerOperations(), managerRefuses, handle),
+		awsjson.Tabled("AmazonSSM.", "ssm", parameterOperations(), parameterRefuses, handle),
 	}
 }
 
