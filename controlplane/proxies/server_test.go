@@ -159,3 +159,26 @@ func TestFollow_StandbyServesWhatTheLeaderServes(t *testing.T) {
 		t.Errorf("the standby says %s, the leader %s", got, want)
 	}
 }
+
+func TestLists_OfAServiceHaveItsTasksAlone(t *testing.T) {
+	of := func(address, service string) catalog.Member {
+		m := at(address, catalog.Healthy)
+		m.Cluster, m.Service = "c", service
+		return m
+	}
+	c := loaded(http1("web", of("10.0.0.1:80", "s"), of("10.0.0.2:80", "other")), http1("admin", of("10.0.0.1:81", "s")), http1("none", of("10.0.0.3:80", "")))
+	url := "http://" + serve(t, c) + "/prometheus/services/c/s"
+	_, body, header := get(t, url)
+	for address, want := range map[string]bool{"10.0.0.1:80": true, "10.0.0.1:81": true, "10.0.0.2:80": false, "10.0.0.3:80": false} {
+		if strings.Contains(body, address) != want {
+			t.Errorf("%s in the list: %t, want %t; the list is %s", address, !want, want, body)
+		}
+	}
+	go func() {
+		set(c, http1("none")) // wakes the request, which has nothing new to say
+		c.Apply(catalog.Change{Gone: []string{"admin"}})
+	}()
+	if _, body, _ := get(t, url+"?wait=300", "If-None-Match", header.Get("ETag")); strings.Contains(body, "10.0.0.1:81") || !strings.Contains(body, "10.0.0.1:80") {
+		t.Errorf("the next list is %s, want what is left of the service", body)
+	}
+}
