@@ -3,12 +3,16 @@ package agent_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -34,17 +38,71 @@ func newNetworked(t *testing.T, options agenttest.DaemonOptions) *networked {
 	n.machine = newMachine(t, options, func(c *agent.Config) {
 		c.CgroupRoot, c.TaskCleanupWait = cgroup.DefaultRoot, time.Hour
 	})
-	t.Cleanup(n.removeGroups)
+	t.Cleanup(n.end)
 	return n
 }
 
 func (n *networked) arn(id string) string { return arn(id + "-" + n.unique) }
 
-// removeGroups removes what a test left that did not end its tasks.
-func (n *networked) removeGroups() {
-	for _, path := range n.groups() {
-		if err := os.Remove(path); err != nil {
-			n.t.Logf("control group of a task that did not end: %v", err)
+// end ends all tasks, so that nothing of them is left in the kernel's tree: the
+// end of their daemon would leave their groups.
+func (n *networked) end() {
+	if n.t.Failed() {
+		return // how things stand is not known
+	}
+	n.c.mu.Lock()
+	var left []string
+	for id := range n.c.tasks {
+		left = append(left, id)
+	}
+	n.c.mu.Unlock()
+	for _, id := range left {
+		n.c.stop(id)
+		n.c.becomes(id, "STOPPED")
+	}
+	n.noGroups()
+}
+
+// forgetGroups does what a reboot does to the kernel's tree.
+func (n *networked) forgetGroups() {
+	n.t.Helper()
+	for _, group := range n.groups() {
+		var dirs []string
+		err := filepath.WalkDir(group, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.IsDir() {
+				dirs = append(dirs, path)
+			}
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // two controllers can be one hierarchy
+			}
+			return err
+		})
+		for _, dir := range slices.Backward(dirs) {
+			err = errors.Join(err, n.removeGroup(dir))
+		}
+		if err != nil {
+			n.t.Fatalf("forget the control groups: %v", err)
+		}
+	}
+}
+
+// removeGroup waits for the processes that were killed in it.
+func (n *networked) removeGroup(dir string) error {
+	deadline := time.After(n.c.patience)
+	again := time.NewTicker(20 * time.Millisecond) // the kernel tells nobody
+	defer again.Stop()
+	for {
+		err := os.Remove(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if !errors.Is(err, syscall.EBUSY) {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-deadline:
+			return err
 		}
 	}
 }
@@ -244,7 +302,7 @@ func TestHost_RebootEndsTasksWithTheirNetworks(t *testing.T) {
 	before := n.runs("1")
 	n.stop()
 	n.daemon.Crash(t)
-	n.removeGroups() // the kernel's, too, are gone
+	n.forgetGroups()
 	n.c.run(n.arn("2"), limited())
 	n.daemon.Boot(t)
 	n.start()

@@ -70,15 +70,6 @@ func readLog(output io.Reader, ready string, found chan<- string) []string {
 	return last
 }
 
-func (d *daemon) kill(t *testing.T) {
-	t.Helper()
-	if err := d.cmd.Process.Kill(); err != nil {
-		t.Fatalf("kill %s: %v", d.cmd.Path, err)
-	}
-	<-d.log
-	_ = d.cmd.Wait() // says that it was killed
-}
-
 func (d *daemon) stop(t *testing.T) {
 	t.Helper()
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {

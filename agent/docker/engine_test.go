@@ -15,6 +15,7 @@ func createOffline(t *testing.T, rt *Runtime, name, image string) string {
 	t.Helper()
 	id, err := rt.Create(t.Context(), runtime.Spec{
 		Name: name, Image: image, NetworkMode: "none", Labels: map[string]string{"longshore.test": "engine"},
+		HealthCheck: &runtime.HealthCheck{Test: []string{"CMD", "/program", "ask"}, Interval: 100 * time.Millisecond, Timeout: 10 * time.Second, Retries: 100},
 	})
 	if err != nil {
 		t.Fatalf("Create(%s) = %v", name, err)
@@ -113,14 +114,34 @@ func TestRuntime_DaemonGoingDownIsUnavailable(t *testing.T) {
 	rt := newRuntime(t, d.Host)
 	images := agenttest.ImportImages(t, d.Host)
 	id := createOffline(t, rt, "running", images.Serve)
+	ready, watched, news := make(chan struct{}), make(chan error, 1), make(chan struct{}, 1)
+	go func() {
+		watched <- rt.Watch(t.Context(), nil, func() { close(ready) }, func(string, map[string]string) {
+			select {
+			case news <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	<-ready
 	if err := rt.Start(t.Context(), id); err != nil {
 		t.Fatalf("Start() = %v", err)
 	}
-	ready, watched := make(chan struct{}), make(chan error, 1)
-	go func() {
-		watched <- rt.Watch(t.Context(), nil, func() { close(ready) }, func(string, map[string]string) {})
-	}()
-	<-ready
+	// By the time that it is healthy it deals with signals.
+	for {
+		seen, err := rt.Inspect(t.Context(), id)
+		if err != nil || seen.State != runtime.Running {
+			t.Fatalf("container = %+v, %v; want it running", seen, err)
+		}
+		if seen.Health == "healthy" {
+			break
+		}
+		select {
+		case <-news:
+		case <-time.After(time.Minute):
+			t.Fatalf("container = %+v; want it healthy", seen)
+		}
+	}
 	d.Stop(t)
 	if err := <-watched; !errors.Is(err, runtime.ErrUnavailable) {
 		t.Errorf("Watch() = %v, want ErrUnavailable", err)
