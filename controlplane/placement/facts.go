@@ -12,7 +12,7 @@ import (
 type Facts struct{ node *node }
 
 // Facts are the facts of the instance.
-func (v View) Facts() Facts { return Facts{v.node} }
+func (v View) Facts() Facts { return Facts(v) }
 
 // Attribute is the value of an attribute, and whether the instance has it.
 func (f Facts) Attribute(name string) (string, bool) {
@@ -40,4 +40,4 @@ func (f Facts) RunningTasks() int { return f.node.tasks }
 func (f Facts) GroupTasks(group string) int { return f.node.group(group).tasks }
 
 // Groups lists the groups with tasks on the instance and how many, in order of name.
-func (f Facts) Groups() iter.Seq2[string, int] { return View{node: f.node}.Groups() }
+func (f Facts) Groups() iter.Seq2[string, int] { return View(f).Groups() }
