@@ -4,8 +4,8 @@
 // through a runtime.Runtime, and reports what became of it through package
 // session.
 //
-// It keeps nothing on disk but its identity and notes of the images that it has
-// pulled. What runs is read from the
+// It keeps nothing on disk but its identity, notes of the images that it has
+// pulled, and the names that it answers for DNS. What runs is read from the
 // engine's labels when the agent starts and when the engine comes back, so that
 // stopping, upgrading or killing the agent never touches a container. It never
 // imports the control plane or a particular engine.
