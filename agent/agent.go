@@ -4,8 +4,9 @@
 // through a runtime.Runtime, and reports what became of it through package
 // session.
 //
-// It keeps nothing on disk but its identity and notes of what no engine knows: which
-// images it has pulled, and how often it restarted a container. What runs is read from the
+// It keeps nothing on disk but its identity, the names that it answers for DNS, and notes of
+// what no engine knows: which images it has pulled, and how often it restarted a
+// container. What runs is read from the
 // engine's labels when the agent starts and when the engine comes back, so that
 // stopping, upgrading or killing the agent never touches a container. It never
 // imports the control plane or a particular engine.

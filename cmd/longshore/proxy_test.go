@@ -54,7 +54,7 @@ func sorted(addresses []string) string {
 }
 
 // clients is how many requests of a load are under way at a time.
-const clients = 4
+const clients = 8
 
 // load asks a URL all the time, and counts.
 type load struct {
@@ -68,16 +68,49 @@ type load struct {
 	last     map[string]int // by what was answered: which request had it last
 }
 
-// startLoad begins when the URL answers, and ends with the test, or with end.
+// workTime is how long a request of working clients takes: long enough that some are
+// under way at any task whenever it ends.
+const workTime = 300 * time.Millisecond
+
+// startWork is startLoad with requests that take their time, and that a proxy may not
+// repeat, as they may have had an effect: a task that ends too early loses some.
+func (s *site) startWork(front string) *load {
+	s.t.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort(bridgeAddress(s.t), "0"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	worker := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(workTime):
+		case <-r.Context().Done():
+		}
+	})}
+	ended := make(chan error, 1)
+	go func() { ended <- worker.Serve(listener) }()
+	s.t.Cleanup(func() {
+		worker.Close()
+		<-ended
+	})
+	return s.start(http.MethodPost, front+"/get?url=http://"+listener.Addr().String()+"/")
+}
+
+// startLoad asks a URL that reads only. It begins when the URL answers, and ends with
+// the test, or with end.
 func (s *site) startLoad(url string) *load {
 	s.t.Helper()
-	s.await("an answer from "+url, func() bool { _, failure := fetch(s.t.Context(), url); return failure == "" })
+	return s.start(http.MethodGet, url)
+}
+
+func (s *site) start(method, url string) *load {
+	s.t.Helper()
+	s.await("an answer from "+url, func() bool { _, failure := fetch(s.t.Context(), method, url); return failure == "" })
 	ctx, stop := context.WithCancel(context.Background())
 	l := &load{t: s.t, stop: stop, last: map[string]int{}}
 	for range clients {
 		l.all.Go(func() {
 			for ctx.Err() == nil {
-				answer, failure := fetch(ctx, url)
+				answer, failure := fetch(ctx, method, url)
 				if ctx.Err() == nil {
 					l.note(answer, failure)
 				}
@@ -93,10 +126,10 @@ func (l *load) end() {
 	l.all.Wait()
 }
 
-func fetch(ctx context.Context, url string) (answer, failure string) {
+func fetch(ctx context.Context, method, url string) (answer, failure string) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		return "", err.Error()
 	}
@@ -156,7 +189,7 @@ func (l *load) lost(atMost int, during string) {
 		l.t.Errorf("no request was sent during %s", during)
 	}
 	if len(l.failures) > atMost {
-		l.t.Errorf("%d of %d requests failed during %s, want %d at most: %.8q", len(l.failures), l.count, during, atMost, l.failures)
+		l.t.Errorf("%d of %d requests failed during %s, want %d at most: %q", len(l.failures), l.count, during, atMost, l.failures[:min(8, len(l.failures))])
 	}
 	l.t.Logf("%d of %d requests failed during %s", len(l.failures), l.count, during)
 	l.count, l.failures = 0, nil

@@ -34,7 +34,7 @@ func TestTraffic_ATaskIsDrainedToTheEndWhenTheLeaderIsKilled(t *testing.T) {
 	s.balanced("web", s.register("web", web(s.images.Serve)), arn, 2)
 	s.awaitStable("web")
 	s.healthy("web", 2)
-	l := s.startLoad(s.haproxy("web", s.endpoints) + "/")
+	l := s.startWork(s.haproxy("web", s.endpoints))
 
 	victim := s.taskARNs("web")[0]
 	container := *s.task(victim).Containers[0].RuntimeId

@@ -107,7 +107,7 @@ func TestTraffic_NoRequestIsLostInPlannedChanges(t *testing.T) {
 	if out, err := s.longshore("target-group", "delete", "web"); err == nil || !strings.Contains(out, "ResourceInUse") {
 		t.Errorf("deleting a group in use: %v %s", err, out)
 	}
-	l := s.startLoad(s.haproxy("web", s.endpoints) + "/")
+	l := s.startWork(s.haproxy("web", s.endpoints))
 	s.update("web", 4, awsecs.UpdateServiceInput{ForceNewDeployment: true})
 	l.lost(0, "a rolling update")
 	s.update("web", 2, awsecs.UpdateServiceInput{DesiredCount: aws.Int32(2)})

@@ -143,7 +143,9 @@ func TestMembers_ATaskWhosePortIsGivenToAnotherIsNoMember(t *testing.T) {
 	}
 	f.start("t9", 49153)
 	f.want("a", "t2 10.0.0.9:49154 healthy")
-	if got, err := s.Next(t.Context()); err != nil || !slices.Equal(got, []model.TargetGroupARN{arn("a")}) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if got, err := s.Next(ctx); err != nil || !slices.Equal(got, []model.TargetGroupARN{arn("a")}) {
 		t.Errorf("subscribers hear of %v, %v", got, err)
 	}
 	// What was said of the first one before its end was known comes late.
