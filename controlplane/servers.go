@@ -30,6 +30,7 @@ const (
 	shutdownPatience = 5 * time.Second  // how long requests under way may take at the end
 	readPatience     = 30 * time.Second // how long a caller may take to send a request
 	agentWindow      = 1 << 20          // bytes that an agent may have under way
+	agentBuffer      = 4 << 10          // bytes; most messages have some hundreds, and a burst fills as many buffers as there are agents
 )
 
 // serveHTTP serves until ctx ends; requests under way are finished.
@@ -119,6 +120,8 @@ func (c *ControlPlane) serveAgents(ctx context.Context) error {
 		// message, at both ends: half of all that an agent's connection takes.
 		grpc.StaticStreamWindowSize(agentWindow),
 		grpc.StaticConnWindowSize(agentWindow),
+		grpc.WriteBufferSize(agentBuffer),
+		grpc.ReadBufferSize(agentBuffer),
 	)
 	agentv1.RegisterAgentServiceServer(server, agentgrpc.New(agentgrpc.Config{
 		Owner:      c.cfg.Owner,

@@ -16,7 +16,7 @@ type conversation struct {
 	stream   agentv1.AgentService_SessionServer
 	cluster  model.ClusterName
 	session  *dispatch.Session
-	interval time.Duration // between heartbeats
+	interval time.Duration // between an agent's heartbeats
 
 	names   *names.Follower // nil: there are none to be told
 	renamed <-chan struct{} // closed when there is more to tell of names
@@ -26,7 +26,8 @@ type conversation struct {
 }
 
 // send is the only sender on the stream: what is desired, acknowledgements, and
-// heartbeats.
+// heartbeats where there is nothing else. An agent gives a stream up on which it has
+// heard nothing for three of its own intervals, and for 5 s.
 func (c *conversation) send(ctx context.Context) error {
 	beat := &agentv1.ControlMessage{Message: &agentv1.ControlMessage_Heartbeat{Heartbeat: &agentv1.Heartbeat{IntervalMs: uint32(c.interval.Milliseconds())}}}
 	welcome := &agentv1.ControlMessage{Message: &agentv1.ControlMessage_Welcome{Welcome: &agentv1.Welcome{SessionToken: c.session.Token()}}}
@@ -35,8 +36,9 @@ func (c *conversation) send(ctx context.Context) error {
 			return err
 		}
 	}
-	ticker := time.NewTicker(c.interval)
-	defer ticker.Stop()
+	quiet := c.interval * 3 / 2
+	beatDue := time.NewTimer(quiet)
+	defer beatDue.Stop()
 	for {
 		err := c.tellNames()
 		if err != nil {
@@ -44,6 +46,7 @@ func (c *conversation) send(ctx context.Context) error {
 		}
 		select {
 		case <-c.renamed:
+			continue
 		case err = <-c.received:
 			return err
 		case <-c.session.Done():
@@ -51,20 +54,23 @@ func (c *conversation) send(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-c.session.Wake():
-			if d := c.session.Collect(); !d.Empty() {
-				// Who is about to be stopped is not found any more.
-				if err = c.tellNames(); err == nil {
-					err = c.server.sendDesired(c.stream, c.cluster, d)
-				}
+			d := c.session.Collect()
+			if d.Empty() {
+				continue
+			}
+			// Who is about to be stopped is not found any more.
+			if err = c.tellNames(); err == nil {
+				err = c.server.sendDesired(c.stream, c.cluster, d)
 			}
 		case sequence := <-c.acks:
 			err = c.stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Ack{Ack: &agentv1.Ack{Sequence: sequence}}})
-		case <-ticker.C:
+		case <-beatDue.C:
 			err = c.stream.Send(beat)
 		}
 		if err != nil {
 			return err
 		}
+		beatDue.Reset(quiet)
 	}
 }
 
