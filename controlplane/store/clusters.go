@@ -12,7 +12,10 @@ var clusterIndexes = []index[model.Cluster]{
 
 // Cluster returns a cluster, ACTIVE or INACTIVE.
 func (t *Tables) Cluster(name model.ClusterName) (*model.Cluster, bool) {
-	return t.clusters.get(&model.Cluster{Name: name})
+	pivot := t.clusters.pivot()
+	defer t.clusters.release(pivot)
+	pivot.Name = name
+	return t.clusters.get(pivot)
 }
 
 // Clusters walks all clusters by name, starting at from.

@@ -59,7 +59,10 @@ func (t *Tables) Families(from model.Family) iter.Seq[*model.FamilyRecord] {
 
 // Definition returns one revision of a task definition.
 func (t *Tables) Definition(ref model.DefinitionRef) (*model.Definition, bool) {
-	return t.definitions.get(&model.Definition{Ref: ref})
+	pivot := t.definitions.pivot()
+	defer t.definitions.release(pivot)
+	pivot.Ref = ref
+	return t.definitions.get(pivot)
 }
 
 // LatestActive returns the newest ACTIVE revision of a family.

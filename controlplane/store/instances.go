@@ -38,7 +38,10 @@ var instanceIndexes = []index[model.Instance]{
 
 // Instance returns a container instance of any status.
 func (t *Tables) Instance(c model.ClusterName, id model.InstanceID) (*model.Instance, bool) {
-	return t.instances.get(&model.Instance{Cluster: c, ID: id})
+	pivot := t.instances.pivot()
+	defer t.instances.release(pivot)
+	pivot.Cluster, pivot.ID = c, id
+	return t.instances.get(pivot)
 }
 
 // LiveInstances walks the registered instances of a cluster by id, starting at from.

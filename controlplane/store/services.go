@@ -66,7 +66,10 @@ var eventIndexes = []index[model.ServiceEvent]{{less: eventLess}}
 
 // Service returns a service of any status.
 func (t *Tables) Service(k model.ServiceKey) (*model.Service, bool) {
-	return t.services.get(&model.Service{Cluster: k.Cluster, Name: k.Name})
+	pivot := t.services.pivot()
+	defer t.services.release(pivot)
+	pivot.Cluster, pivot.Name = k.Cluster, k.Name
+	return t.services.get(pivot)
 }
 
 // LiveServices walks the services of a cluster that are not INACTIVE, by name,

@@ -223,7 +223,8 @@ func (s *Store) commit(ctx context.Context, b *batch) error {
 		if o.value == nil {
 			ops[i] = clientv3.OpDelete(o.key)
 		} else {
-			ops[i] = clientv3.OpPut(o.key, string(o.value))
+			ops[i] = clientv3.OpPut(o.key, "")
+			ops[i].WithValueBytes(o.value) // not copied, as a string would be twice
 		}
 	}
 	start := time.Now()

@@ -2,6 +2,7 @@ package store
 
 import (
 	"iter"
+	"sync"
 
 	"github.com/tidwall/btree"
 )
@@ -16,6 +17,7 @@ type table[T any] struct {
 	trees   []*btree.BTreeG[*T]
 	indexes []index[T]
 	frozen  *table[T] // the last frozen copy; nil once something changed since
+	pivots  *sync.Pool
 }
 
 // index orders records; holds limits it to some of them (nil: all).
@@ -25,7 +27,7 @@ type index[T any] struct {
 }
 
 func newTable[T any](indexes ...index[T]) *table[T] {
-	t := &table[T]{indexes: indexes}
+	t := &table[T]{indexes: indexes, pivots: &sync.Pool{New: func() any { return new(T) }}}
 	for _, ix := range indexes {
 		t.trees = append(t.trees, btree.NewBTreeGOptions(ix.less, btree.Options{NoLocks: true}))
 	}
@@ -33,6 +35,13 @@ func newTable[T any](indexes ...index[T]) *table[T] {
 }
 
 func (t *table[T]) get(pivot *T) (*T, bool) { return t.trees[0].Get(pivot) }
+
+// pivot returns a record to look another one up with, of which the caller sets what the
+// first index orders by; release takes it back. A large record that is made for each
+// look-up is what a look-up costs.
+func (t *table[T]) pivot() *T { return t.pivots.Get().(*T) }
+
+func (t *table[T]) release(pivot *T) { t.pivots.Put(pivot) }
 
 // replace puts next in the place of old; either may be nil.
 func (t *table[T]) replace(old, next *T) {
@@ -58,7 +67,7 @@ func (ix *index[T]) same(a, b *T) bool { return !ix.less(a, b) && !ix.less(b, a)
 // freeze returns a copy that later changes do not reach.
 func (t *table[T]) freeze() *table[T] {
 	if t.frozen == nil {
-		c := &table[T]{indexes: t.indexes}
+		c := &table[T]{indexes: t.indexes, pivots: t.pivots}
 		for _, tree := range t.trees {
 			c.trees = append(c.trees, tree.Copy())
 		}

@@ -64,6 +64,7 @@ func Start(ctx context.Context, dir string) (*Server, error) {
 	cfg.AutoCompactionRetention = "5m" // history is for watches that fell behind; nothing older is read
 	cfg.QuotaBackendBytes = 8 << 30
 	cfg.SnapshotCount = 10000
+	cfg.SnapshotCatchUpEntries = 1        // kept in memory for followers, of which there are none: the default is 5,000
 	cfg.MaxTxnOps = maxTxnRecords + 1     // the fence
 	cfg.MaxRequestBytes = 2 * maxTxnBytes // of which etcd's own encoding takes a part
 	etcd, err := embed.StartEtcd(cfg)
