@@ -132,10 +132,13 @@ func measureFleet(tb testing.TB, binary string, s size) []measured {
 	return t.measured
 }
 
+const stackMetric = "go_memstats_stack_inuse_bytes"
+
 // connect connects the hosts.
 func (t *trial) connect() {
 	simulate := buildProgram(t, "scripts/bench/simulate")
-	heap, cpu, began := t.plane.heap(t), t.plane.cpuSeconds(t), time.Now()
+	heap, stacks := t.plane.heap(t), t.plane.metric(t, stackMetric)
+	cpu, began := t.plane.cpuSeconds(t), time.Now()
 	for _, part := range []struct {
 		name      string
 		instances int
@@ -150,6 +153,7 @@ func (t *trial) connect() {
 	t.report("connect-s", time.Since(began).Seconds())
 	t.report("connect-plane-µs/agent", (t.plane.cpuSeconds(t)-cpu)*1e6/n)
 	t.report("heap-KiB/agent", (t.plane.heap(t)-heap)/1024/n)
+	t.report("stack-KiB/agent", (t.plane.metric(t, stackMetric)-stacks)/1024/n)
 	t.report("rss-connected-MiB", t.plane.metric(t, "process_resident_memory_bytes")/(1<<20))
 }
 
@@ -165,7 +169,7 @@ func (t *trial) fill() {
 	t.report("service-fleet-µs/task", (t.fleetSeconds()-fleet)*1e6/n)
 
 	rest := t.tasks - t.size.service
-	full := rest * 3 / 5 / maxRunTask * maxRunTask
+	full := rest * 4 / 5 / maxRunTask * maxRunTask
 	rate := t.run("full", full, 0)
 	t.run("half", rest-full, rate/2)
 	t.keepProfile("heap", "heap?gc=1")
@@ -296,7 +300,9 @@ func (t *trial) startReads(ctx context.Context) []*reads {
 // idle measures what it costs that nothing happens.
 func (t *trial) idle() {
 	cpu, fleet, began := t.plane.cpuSeconds(t), t.fleetSeconds(), time.Now()
+	profiled := t.profile("idle")
 	quiet(t, t.size.idle)
+	<-profiled
 	seconds := time.Since(began).Seconds()
 	t.report("idle-plane-percent", 100*(t.plane.cpuSeconds(t)-cpu)/seconds)
 	t.report("idle-fleet-percent", 100*(t.fleetSeconds()-fleet)/seconds)
