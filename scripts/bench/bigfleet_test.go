@@ -83,7 +83,7 @@ func TestFleet_ConnectsRunsVanishesAndComesBackAtASmallSize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.Remove(binary) })
+	t.Cleanup(func() { os.RemoveAll(filepath.Dir(binary)) })
 	for _, m := range measureFleet(t, binary, size{
 		instances: 20, vanishing: 4, tasks: 300, service: 20, stopped: 50, idle: time.Second,
 		args: []string{"--agent-disconnect-after", "1s", "--agent-replace-after", "2s"},
