@@ -101,7 +101,7 @@ func (s *Store) loadRecord(key string, value []byte) error {
 	case "registryops":
 		err = loadInto(s.head, &operationKind, value)
 	case "tasks":
-		err = loadInto(s.head, &taskKind, value)
+		err = loadTask(s.head, value)
 	default:
 		err = fmt.Errorf("unknown kind %q: was it written by a newer version?", name)
 	}
@@ -117,5 +117,15 @@ func loadInto[T any](t *Tables, k *kind[T], value []byte) error {
 		return err
 	}
 	k.replace(t, nil, record)
+	return nil
+}
+
+func loadTask(t *Tables, value []byte) error {
+	record := new(model.Task)
+	if err := json.Unmarshal(value, record); err != nil {
+		return err
+	}
+	record.Share()
+	taskKind.replace(t, nil, record)
 	return nil
 }

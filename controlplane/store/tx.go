@@ -11,9 +11,23 @@ type Tx struct {
 	*Tables
 	changes []Change
 	ops     []op
-	undo    []func()
-	redo    []func()
+	steps   []step // as many as changes
 }
+
+// step is a change that can be taken back and made again.
+type step interface {
+	undo(*Tables)
+	redo(*Tables)
+}
+
+// replacement is the step of one put.
+type replacement[T any] struct {
+	kind      *kind[T]
+	old, next *T
+}
+
+func (r *replacement[T]) undo(t *Tables) { r.kind.replace(t, r.next, r.old) }
+func (r *replacement[T]) redo(t *Tables) { r.kind.replace(t, r.old, r.next) }
 
 // Change is one record that a transaction replaced. Old and New are of the same
 // type, a pointer to an entity of controlplane/model; either may be a nil
@@ -33,8 +47,7 @@ func put[T any](tx *Tx, k *kind[T], old, next *T) {
 		return
 	}
 	k.replace(tx.Tables, old, next)
-	tx.undo = append(tx.undo, func() { k.replace(tx.Tables, next, old) })
-	tx.redo = append(tx.redo, func() { k.replace(tx.Tables, old, next) })
+	tx.steps = append(tx.steps, &replacement[T]{k, old, next})
 	tx.changes = append(tx.changes, Change{old, next})
 	o := op{}
 	if next == nil {
@@ -63,8 +76,8 @@ type encodeError struct{ error }
 
 // rollback takes everything back that the transaction put.
 func (tx *Tx) rollback() {
-	for i := len(tx.undo) - 1; i >= 0; i-- {
-		tx.undo[i]()
+	for i := len(tx.steps) - 1; i >= 0; i-- {
+		tx.steps[i].undo(tx.Tables)
 	}
 }
 
@@ -94,7 +107,7 @@ func (tx *Tx) run(f func(*Tx) error) (err error) {
 
 // replay puts again what rollback took back.
 func (tx *Tx) replay() {
-	for _, redo := range tx.redo {
-		redo()
+	for _, s := range tx.steps {
+		s.redo(tx.Tables)
 	}
 }

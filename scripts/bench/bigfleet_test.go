@@ -83,7 +83,7 @@ func TestFleet_ConnectsRunsVanishesAndComesBackAtASmallSize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.Remove(binary) })
+	t.Cleanup(func() { os.RemoveAll(filepath.Dir(binary)) })
 	for _, m := range measureFleet(t, binary, size{
 		instances: 20, vanishing: 4, tasks: 300, service: 20, stopped: 50, idle: time.Second,
 		args: []string{"--agent-disconnect-after", "1s", "--agent-replace-after", "2s"},
@@ -169,7 +169,7 @@ func (t *trial) fill() {
 	t.report("service-fleet-µs/task", (t.fleetSeconds()-fleet)*1e6/n)
 
 	rest := t.tasks - t.size.service
-	full := rest * 3 / 5 / maxRunTask * maxRunTask
+	full := rest * 4 / 5 / maxRunTask * maxRunTask
 	rate := t.run("full", full, 0)
 	t.run("half", rest-full, rate/2)
 	t.keepProfile("heap", "heap?gc=1")
@@ -300,7 +300,9 @@ func (t *trial) startReads(ctx context.Context) []*reads {
 // idle measures what it costs that nothing happens.
 func (t *trial) idle() {
 	cpu, fleet, began := t.plane.cpuSeconds(t), t.fleetSeconds(), time.Now()
+	profiled := t.profile("idle")
 	quiet(t, t.size.idle)
+	<-profiled
 	seconds := time.Since(began).Seconds()
 	t.report("idle-plane-percent", 100*(t.plane.cpuSeconds(t)-cpu)/seconds)
 	t.report("idle-fleet-percent", 100*(t.fleetSeconds()-fleet)/seconds)

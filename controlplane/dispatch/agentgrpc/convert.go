@@ -96,10 +96,10 @@ func (s *Server) reports(r *agentv1.Report) []dispatch.Report {
 
 func taskReport(t *agentv1.TaskState) model.TaskReport {
 	out := model.TaskReport{
-		Status:             model.TaskStatus(t.GetStatus()),
-		StopCode:           ecs.TaskStopCode(t.GetStopCode()),
-		Reason:             t.GetReason(),
-		HealthStatus:       ecs.HealthStatus(t.GetHealthStatus()),
+		Status:             model.TaskStatus(model.Shared(t.GetStatus())),
+		StopCode:           ecs.TaskStopCode(model.Shared(t.GetStopCode())),
+		Reason:             model.Shared(t.GetReason()),
+		HealthStatus:       ecs.HealthStatus(model.Shared(t.GetHealthStatus())),
 		PullStartedAt:      moment(t.GetPullStartedAt()),
 		PullStoppedAt:      moment(t.GetPullStoppedAt()),
 		StartedAt:          moment(t.GetStartedAt()),
@@ -120,11 +120,11 @@ func taskReport(t *agentv1.TaskState) model.TaskReport {
 		out.Containers = append(out.Containers, model.ContainerReport{
 			Name:            c.GetName(),
 			RuntimeID:       c.GetRuntimeId(),
-			Status:          model.TaskStatus(c.GetStatus()),
+			Status:          model.TaskStatus(model.Shared(c.GetStatus())),
 			ExitCode:        c.ExitCode,
 			Reason:          c.GetReason(),
-			ImageDigest:     c.GetImageDigest(),
-			HealthStatus:    ecs.HealthStatus(c.GetHealthStatus()),
+			ImageDigest:     model.Shared(c.GetImageDigest()),
+			HealthStatus:    ecs.HealthStatus(model.Shared(c.GetHealthStatus())),
 			NetworkBindings: bindings(c.GetNetworkBindings()),
 		})
 	}

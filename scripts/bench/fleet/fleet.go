@@ -41,7 +41,12 @@ type Fleet struct {
 	instances []*instance
 	absent    atomic.Int64 // instances that have not heard what is desired of them
 	ready     chan struct{}
+	door      chan struct{} // a slot for each instance that connects for the first time
 }
+
+// atOnce is how many hosts connect at a time: so many do not boot in the same moment,
+// and whoever measures wants them connected, not to see how they get in one another's way.
+const atOnce = 100
 
 // New returns a fleet that Run registers and connects.
 func New(cfg Config) *Fleet {
@@ -51,7 +56,7 @@ func New(cfg Config) *Fleet {
 	if cfg.Name == "" {
 		cfg.Name = "simulated"
 	}
-	f := &Fleet{cfg: cfg, ready: make(chan struct{})}
+	f := &Fleet{cfg: cfg, ready: make(chan struct{}), door: make(chan struct{}, atOnce)}
 	f.absent.Store(int64(cfg.Instances))
 	if cfg.Instances == 0 {
 		close(f.ready)
@@ -109,6 +114,7 @@ func (f *Fleet) registration(name string) *ecs.RegisterContainerInstanceRequest 
 }
 
 func (f *Fleet) arrived() {
+	<-f.door
 	if f.absent.Add(-1) == 0 {
 		close(f.ready)
 	}
@@ -130,7 +136,14 @@ func (f *Fleet) Tasks() int {
 func (f *Fleet) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, i := range f.instances {
-		group.Go(func() error { return i.session.Run(ctx) })
+		group.Go(func() error {
+			select {
+			case f.door <- struct{}{}:
+				return i.session.Run(ctx)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
 		group.Go(func() error { return i.run(ctx) })
 	}
 	return group.Wait()
