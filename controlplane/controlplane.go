@@ -181,6 +181,7 @@ func (c *ControlPlane) Run(ctx context.Context) error {
 		return leader.Run(ctx, leader.Config{
 			Client:    c.etcd.client,
 			Node:      c.node,
+			TTL:       c.etcd.ttl,
 			Addresses: leader.Addresses{API: c.cfg.AdvertiseAPI, Agent: c.cfg.AdvertiseAgents, Endpoints: c.cfg.AdvertiseEndpoints},
 			Logger:    c.cfg.Logger,
 		}, c.lead)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/store"
@@ -58,18 +59,23 @@ func openEtcd(ctx context.Context, cfg Config, dir string) (etcd, error) {
 		if err != nil {
 			return etcd{}, err
 		}
-		return etcd{server.Client(), server.Limits(), server.Close}, nil
+		return etcd{server.Client(), server.Limits(), aloneTTL, server.Close}, nil
 	}
 	client, err := store.Dial(cfg.EtcdEndpoints, cfg.EtcdTLS)
 	if err != nil {
 		return etcd{}, err
 	}
-	return etcd{client, cfg.EtcdLimits, client.Close}, nil
+	return etcd{client, cfg.EtcdLimits, 0, client.Close}, nil
 }
 
 // etcd is an open connection.
 type etcd struct {
 	client *store.Client
 	limits store.Limits
+	ttl    time.Duration // of leadership; 0: as usual
 	close  func() error
 }
+
+// aloneTTL is for how long leadership is lent to the only control plane of an embedded
+// etcd: nobody waits for its end, and its next process takes it over at once.
+const aloneTTL = time.Minute

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,16 +23,12 @@ import (
 type Config struct {
 	Store *store.Store
 	// DisconnectAfter is how long an agent may be silent before its instance is
-	// shown as not connected and gets no new tasks. Default 5 s.
+	// shown as not connected and gets no new tasks; up to three times as long in a
+	// large fleet, see Session.Pace. Default 5 s.
 	DisconnectAfter time.Duration
 	Logger          *slog.Logger
 	Registry        prometheus.Registerer // may be nil
 }
-
-// HeartbeatsPerTimeout is how many heartbeats an agent sends in the time after
-// which it counts as silent. TCP loses none, so that what matters is by how much one may
-// be late; heartbeats are nearly all that a large fleet costs that has nothing to do.
-const HeartbeatsPerTimeout = 3
 
 // ErrUnknownInstance: the instance is not registered (any more).
 var ErrUnknownInstance = errors.New("container instance is not registered")
@@ -76,11 +71,6 @@ func New(cfg Config) *Dispatcher {
 	d.metrics = newMetrics(cfg.Registry, d)
 	cfg.Store.Observe(d.observe)
 	return d
-}
-
-// HeartbeatInterval is how often an agent is to send a heartbeat.
-func (d *Dispatcher) HeartbeatInterval() time.Duration {
-	return d.cfg.DisconnectAfter / HeartbeatsPerTimeout
 }
 
 // Run notes which agents have fallen silent until ctx ends; all sessions end
@@ -149,52 +139,6 @@ func (d *Dispatcher) updateInstances(ctx context.Context, keys []InstanceKey, ch
 		}
 	}
 	return nil
-}
-
-// presence is the clock of an instance that counts as connected. Hearing the
-// agent only notes the time; the timer finds out by itself that it rang early.
-type presence struct {
-	heard atomic.Int64 // nanoseconds since the epoch
-	timer *time.Timer
-}
-
-func (p *presence) hear() { p.heard.Store(time.Now().UnixNano()) }
-
-// watch returns the clock of an instance, started if there was none, and hears it.
-func (d *Dispatcher) watch(key InstanceKey) *presence {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	p, ok := d.watched[key]
-	if !ok {
-		p = &presence{}
-		p.timer = time.AfterFunc(d.cfg.DisconnectAfter, func() { d.ring(key, p) })
-		d.watched[key] = p
-	}
-	p.hear()
-	return p
-}
-
-// ring ends the presence of an instance if it was silent for all the time.
-func (d *Dispatcher) ring(key InstanceKey, p *presence) {
-	heard := time.Unix(0, p.heard.Load())
-	if left := d.cfg.DisconnectAfter - time.Since(heard); left > 0 {
-		p.timer.Reset(left)
-		return
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.watched[key] != p {
-		return
-	}
-	delete(d.watched, key)
-	d.silent[key] = heard
-	if s := d.sessions[key]; s != nil {
-		s.end(errors.New("the agent sent no heartbeat"))
-	}
-	select {
-	case d.wake <- struct{}{}:
-	default:
-	}
 }
 
 // noteSilent records the instances whose clocks ran out.

@@ -19,7 +19,8 @@ type Session struct {
 	key      InstanceKey
 	token    string // known to the two ends alone
 	done     chan struct{}
-	presence *presence // set by Connect
+	presence *presence     // set by Connect
+	paced    time.Duration // what Pace said last
 
 	mu     sync.Mutex
 	reason error                     // why it ended

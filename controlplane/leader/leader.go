@@ -24,7 +24,8 @@ type Config struct {
 	// removed, so that a restart need not wait for its lease to run out.
 	Node      string
 	Addresses Addresses
-	// TTL is how long a leader that is gone keeps the others waiting. Default 5 s.
+	// TTL is how long a leader that is gone keeps the others waiting, and one that is so
+	// busy that it renews its lease late remains. Default 5 s.
 	TTL    time.Duration
 	Logger *slog.Logger
 }
@@ -110,6 +111,9 @@ func (cfg Config) term(ctx context.Context, lead func(context.Context, Term) err
 		}
 	}()
 	err = lead(ctx, Term{Fence: clientv3.Compare(clientv3.CreateRevision(election.Key()), "=", election.Rev())})
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
+		err = cause // says more than that the term was cancelled
+	}
 	lost(nil)
 	<-watching
 	return true, err

@@ -12,11 +12,10 @@ import (
 
 // conversation is one open stream.
 type conversation struct {
-	server   *Server
-	stream   agentv1.AgentService_SessionServer
-	cluster  model.ClusterName
-	session  *dispatch.Session
-	interval time.Duration // between an agent's heartbeats
+	server  *Server
+	stream  agentv1.AgentService_SessionServer
+	cluster model.ClusterName
+	session *dispatch.Session
 
 	names   *names.Follower // nil: there are none to be told
 	renamed <-chan struct{} // closed when there is more to tell of names
@@ -29,14 +28,14 @@ type conversation struct {
 // heartbeats where there is nothing else. An agent gives a stream up on which it has
 // heard nothing for three of its own intervals, and for 5 s.
 func (c *conversation) send(ctx context.Context) error {
-	beat := &agentv1.ControlMessage{Message: &agentv1.ControlMessage_Heartbeat{Heartbeat: &agentv1.Heartbeat{IntervalMs: uint32(c.interval.Milliseconds())}}}
 	welcome := &agentv1.ControlMessage{Message: &agentv1.ControlMessage_Welcome{Welcome: &agentv1.Welcome{SessionToken: c.session.Token()}}}
-	for _, m := range []*agentv1.ControlMessage{welcome, beat} {
-		if err := c.stream.Send(m); err != nil {
-			return err
-		}
+	if err := c.stream.Send(welcome); err != nil {
+		return err
 	}
-	quiet := c.interval * 3 / 2
+	quiet, err := c.beat()
+	if err != nil {
+		return err
+	}
 	beatDue := time.NewTimer(quiet)
 	defer beatDue.Stop()
 	for {
@@ -65,13 +64,22 @@ func (c *conversation) send(ctx context.Context) error {
 		case sequence := <-c.acks:
 			err = c.stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Ack{Ack: &agentv1.Ack{Sequence: sequence}}})
 		case <-beatDue.C:
-			err = c.stream.Send(beat)
+			quiet, err = c.beat()
 		}
 		if err != nil {
 			return err
 		}
 		beatDue.Reset(quiet)
 	}
+}
+
+// beat sends a heartbeat, which tells the agent its own pace, and returns for how long
+// nothing need be said after that.
+func (c *conversation) beat() (quiet time.Duration, err error) {
+	pace := c.session.Pace()
+	return pace * 3 / 2, c.stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Heartbeat{
+		Heartbeat: &agentv1.Heartbeat{IntervalMs: uint32(pace.Milliseconds())},
+	}})
 }
 
 // receive takes reports one after the other; each is acknowledged once durable.

@@ -132,7 +132,7 @@ func (s *Server) Session(stream agentv1.AgentService_SessionServer) error {
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	c := &conversation{
-		server: s, stream: stream, cluster: key.Cluster, session: session, interval: d.HeartbeatInterval(),
+		server: s, stream: stream, cluster: key.Cluster, session: session,
 		names: s.follower(), acks: make(chan uint64, 1), received: make(chan error, 1),
 	}
 	// receive ends with the stream, which ends when this function returns.
