@@ -276,3 +276,29 @@ func TestTasksOfAService_AreItsInstancesWhileTheyRun(t *testing.T) {
 	_, err = f.DeleteService(ctx, &servicediscovery.DeleteServiceInput{Id: s.Id})
 	wantCode(t, err, "ResourceInUse") // the task set may start other tasks
 }
+
+// HealthStatus "is ignored for services that don't have a health check configured"
+// (DiscoverInstances, Cloud Map API).
+func TestDiscoverInstances_FindsAllOfAServiceWithoutAHealthCheck(t *testing.T) {
+	f := newFixture(t)
+	namespace := f.namespace("prod.local")
+	s, err := f.CreateService(t.Context(), &servicediscovery.CreateServiceInput{Name: aws.String("api"), NamespaceId: &namespace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := "192.0.2.7"
+	f.update(func(tx *store.Tx) {
+		tx.PutInstance(&model.Instance{ID: "i", Cluster: "c", Status: model.StatusActive, Attributes: []ecs.Attribute{{Name: model.AddressAttribute, Value: &address}}})
+		tx.PutService(&model.Service{Cluster: "c", Name: "web", Status: model.StatusActive, Controller: ecs.DeploymentControllerTypeEXTERNAL,
+			TaskSets: []model.TaskSet{{ID: "ecs-svc/1", Wiring: model.Wiring{ServiceRegistries: []ecs.ServiceRegistry{{RegistryArn: *s.Service.Arn}}}}}})
+		for id, health := range map[model.TaskID]ecs.HealthStatus{"well": ecs.HealthStatusHEALTHY, "ill": ecs.HealthStatusUNHEALTHY} {
+			tx.PutTask(&model.Task{
+				ID: id, Cluster: "c", Service: "web", Deployment: "ecs-svc/1", Instance: "i", LaunchType: ecs.LaunchTypeEC2,
+				Definition: model.DefinitionRef{Family: "fam", Revision: 1}, DesiredStatus: model.TaskRunning, LastStatus: model.TaskRunning, HealthStatus: health,
+			})
+		}
+	})
+	for _, status := range append(types.HealthStatusFilter("").Values(), "") {
+		f.want(f.discover(func(in *servicediscovery.DiscoverInstancesInput) { in.HealthStatus = status }), "ill", "well")
+	}
+}

@@ -333,14 +333,8 @@ func (h *handler) discoverInstances(_ context.Context, in *discoverIn) (*discove
 		}
 	}
 	all = preferred(all, func(m *store.Member) bool { return matches(m, in.OptionalParameters) })
-	healthy := func(m *store.Member) bool { return m.Healthy }
-	switch in.HealthStatus {
-	case "", "HEALTHY_OR_ELSE_ALL":
-		all = preferred(all, healthy)
-	case "HEALTHY":
-		all = only(all, healthy)
-	case "UNHEALTHY":
-		all = only(all, func(m *store.Member) bool { return !m.Healthy })
+	if r.CustomCheck {
+		all = ofHealth(all, in.HealthStatus)
 	}
 	out := &discoverOut{Instances: []discovered{}, InstancesRevision: view.RegistryRevision(r.ID)}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
@@ -348,6 +342,21 @@ func (h *handler) discoverInstances(_ context.Context, in *discoverIn) (*discove
 		out.Instances = append(out.Instances, discovered{m.ID, in.NamespaceName, in.ServiceName, healthOf(m), showInstance(m).Attributes})
 	}
 	return out, nil
+}
+
+// ofHealth returns those that a HealthStatus asks for. It counts only for services
+// that have a health check (DiscoverInstances, Cloud Map API).
+func ofHealth(all []*store.Member, status string) []*store.Member {
+	healthy := func(m *store.Member) bool { return m.Healthy }
+	switch status {
+	case "", "HEALTHY_OR_ELSE_ALL":
+		return preferred(all, healthy)
+	case "HEALTHY":
+		return only(all, healthy)
+	case "UNHEALTHY":
+		return only(all, func(m *store.Member) bool { return !m.Healthy })
+	}
+	return all
 }
 
 func matches(m *store.Member, parameters map[string]string) bool {

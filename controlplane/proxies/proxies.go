@@ -113,11 +113,10 @@ func handler(cfg Config) http.Handler {
 func serveGRPC(ctx context.Context, l net.Listener, resources *xds.Server) error {
 	server := grpc.NewServer(
 		grpc.StreamInterceptor(resources.Hold),
-		grpc.UnaryInterceptor(xds.Refuse),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveEvery}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveMin, PermitWithoutStream: true}),
 	)
-	resources.Register(ctx, server)
+	resources.Register(server)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	select {

@@ -42,7 +42,7 @@ func kindOf(typeURL string) (kind, bool) {
 	return kind(k), k >= 0
 }
 
-// board is what delta streams read from: the resources, each encoded once for all
+// board is what streams read from: the resources, each encoded once for all
 // proxies, and who has asked for which. A change costs the names in it times the
 // streams that follow them; neither the other resources nor what else a stream
 // follows makes any difference.
@@ -117,7 +117,10 @@ type interest struct {
 	legacy bool            // no name was ever given, which means all
 	all    bool            // follows every resource, besides the names
 	names  map[string]struct{}
-	known  map[string]string // the version of each resource that the proxy has
+	whole  bool // an answer has all that is followed, changed or not
+	// known is what the proxy has; only names and versions, if it is the proxy who
+	// says so.
+	known map[string]*discovery.Resource
 	// dirty are names to look at again; true where an answer is owed whatever the
 	// proxy has.
 	dirty map[string]bool
@@ -125,7 +128,7 @@ type interest struct {
 }
 
 func newInterest(k kind, wake chan<- struct{}) *interest {
-	return &interest{kind: k, wake: wake, names: map[string]struct{}{}, known: map[string]string{}, dirty: map[string]bool{}}
+	return &interest{kind: k, wake: wake, names: map[string]struct{}{}, known: map[string]*discovery.Resource{}, dirty: map[string]bool{}}
 }
 
 func (i *interest) note(name string, owed bool) {
@@ -146,7 +149,7 @@ func (b *board) request(i *interest, r *discovery.DeltaDiscoveryRequest) {
 	if first {
 		i.begun, i.legacy = true, true
 		for name, version := range r.InitialResourceVersions {
-			i.known[name] = version
+			i.known[name] = &discovery.Resource{Name: name, Version: version}
 			i.note(name, false)
 		}
 	}
@@ -158,7 +161,9 @@ func (b *board) request(i *interest, r *discovery.DeltaDiscoveryRequest) {
 		b.subscribe(i, wildcard, first)
 	}
 	for _, name := range r.ResourceNamesUnsubscribe {
-		b.unsubscribe(i, name)
+		if b.unsubscribe(i, name) {
+			i.note(name, true) // it is told how the resource is now
+		}
 	}
 	if first && i.all {
 		i.owed = true
@@ -187,23 +192,24 @@ func (b *board) subscribe(i *interest, name string, first bool) {
 	i.note(name, !first || !said)
 }
 
-func (b *board) unsubscribe(i *interest, name string) {
+// unsubscribe ends the following of a name, or of all but the names. It reports
+// whether a name is still followed as one of all.
+func (b *board) unsubscribe(i *interest, name string) (still bool) {
 	if name == wildcard {
 		i.all = false
 		delete(b.wildcards[i.kind], i)
 		dropped := func(name string) bool { _, kept := i.names[name]; return !kept }
-		maps.DeleteFunc(i.known, func(name, _ string) bool { return dropped(name) })
+		maps.DeleteFunc(i.known, func(name string, _ *discovery.Resource) bool { return dropped(name) })
 		maps.DeleteFunc(i.dirty, func(name string, _ bool) bool { return dropped(name) })
-		return
+		return false
 	}
 	_, had := i.names[name]
 	b.unname(i, name)
 	if !i.all {
 		delete(i.known, name)
 		delete(i.dirty, name)
-	} else if had {
-		i.note(name, true) // it still follows, and is told how the resource is now
 	}
+	return had && i.all
 }
 
 func (b *board) unname(i *interest, name string) {
@@ -229,6 +235,9 @@ type news struct {
 	change
 	owed     bool
 	revision uint64
+	// all is what is followed, and leaving what the proxy has of gone, if answers have
+	// to be whole and there is to be one.
+	all, leaving []*discovery.Resource
 }
 
 // take returns what the stream has not been told yet.
@@ -238,22 +247,28 @@ func (b *board) take(interests *[kinds]*interest) (out [kinds]news) {
 	for k, i := range interests {
 		n := &out[k]
 		n.revision, n.owed, i.owed = b.revision, i.owed, false
-		if len(i.dirty) == 0 {
-			continue
-		}
 		for name, owed := range i.dirty {
 			r, exists := b.resources[k][name]
-			version, knows := i.known[name]
+			has, knows := i.known[name]
 			switch {
-			case exists && (owed || version != r.Version):
+			case exists && (owed || has.GetVersion() != r.Version):
 				n.set = append(n.set, r)
-				i.known[name] = r.Version
+				i.known[name] = r
 			case !exists && (owed || knows):
 				n.gone = append(n.gone, name)
-				delete(i.known, name)
+				if delete(i.known, name); knows && i.whole {
+					n.leaving = append(n.leaving, has)
+				}
 			}
 		}
-		i.dirty = map[string]bool{} // a map that once was large costs as if it still were
+		if len(i.dirty) > 0 {
+			i.dirty = map[string]bool{} // a map that once was large costs as if it still were
+		}
+		if i.whole && (n.owed || len(n.set)+len(n.gone) > 0) {
+			// All that is followed and exists has been noted when that began, so that the
+			// proxy is taken to have it by now.
+			n.all = slices.Collect(maps.Values(i.known))
+		}
 	}
 	return out
 }

@@ -42,6 +42,11 @@ func newProxy(b *board) *proxy {
 
 func (p *proxy) ask(k kind, r *discovery.DeltaDiscoveryRequest) { p.board.request(p.interests[k], r) }
 
+func (p *proxy) answers() []*discovery.DeltaDiscoveryResponse {
+	all := p.board.take(&p.interests)
+	return deltas{}.say(&all, func() string { return "" })
+}
+
 // hear takes the answers that there are; none if the stream was not woken.
 func (p *proxy) hear() []string {
 	select {
@@ -50,7 +55,7 @@ func (p *proxy) hear() []string {
 		return nil
 	}
 	p.heard = nil
-	for _, a := range answers(p.board.take(&p.interests)) {
+	for _, a := range p.answers() {
 		k, _ := kindOf(a.TypeUrl)
 		said := []string{fmt.Sprint(k)}
 		for _, r := range a.Resources {
@@ -222,7 +227,8 @@ func TestAnswers_OfManyResourcesAreSeveral(t *testing.T) {
 		n.set = append(n.set, named(t, fmt.Sprint(i), large))
 	}
 	var got []int
-	for _, a := range answers([kinds]news{endpoints: n}) {
+	all := [kinds]news{endpoints: n}
+	for _, a := range (deltas{}).say(&all, func() string { return "" }) {
 		got = append(got, len(a.Resources))
 	}
 	if !slices.Equal(got, []int{2, 2, 1}) {

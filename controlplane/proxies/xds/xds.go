@@ -2,8 +2,8 @@
 // group (CDS), its members (EDS), and a listener with a route of the group's name
 // (LDS, RDS), so that a gRPC client can dial xds:///GROUP. All of it is there on
 // ADS and on the separate services, as state of the world and as deltas. The
-// services and the state of the world are go-control-plane's; this package says what
-// the resources are, and serves deltas itself, at a cost in the size of a change.
+// services are go-control-plane's; this package says what the resources are, and
+// serves the streams itself, at a cost in the size of a change.
 package xds
 
 import (
@@ -17,10 +17,6 @@ import (
 	listenerservice "github.com/envoyproxy/go-control-plane/envoy/service/listener/v3"
 	routeservice "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
-	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/log"
-	rest "github.com/envoyproxy/go-control-plane/pkg/server/rest/v3"
-	sotw "github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
 	serverv3 "github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -44,9 +40,9 @@ type Server struct {
 	log     *slog.Logger
 	filled  chan struct{} // closed once the resources are those of the catalog
 
-	world  [kinds]*cache.LinearCache // for streams of the state of the world
-	board  *board                    // for streams of deltas
-	shapes map[string]shape          // by group; only Run looks at it
+	version string
+	board   *board
+	shapes  map[string]shape // by group; only Run looks at it
 }
 
 // shape is what the resources of a group other than its members follow from.
@@ -57,38 +53,16 @@ func New(cfg Config) *Server {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{
-		catalog: cfg.Catalog, log: cfg.Logger, filled: make(chan struct{}),
+	return &Server{
+		catalog: cfg.Catalog, version: cfg.Version, log: cfg.Logger, filled: make(chan struct{}),
 		board: newBoard(), shapes: make(map[string]shape),
 	}
-	for k := range s.world {
-		s.world[k] = cache.NewLinearCache(typeURLs[k], cache.WithVersionPrefix(cfg.Version+"-"), cache.WithLogger(quiet(cfg.Logger)))
-	}
-	return s
 }
 
-// quiet passes on what is wrong; the rest of what go-control-plane says is about
-// every single watch.
-func quiet(to *slog.Logger) log.Logger {
-	nothing := func(string, ...any) {}
-	return log.LoggerFuncs{
-		DebugFunc: nothing, InfoFunc: nothing,
-		WarnFunc:  func(format string, args ...any) { to.Warn("xds", "message", fmt.Sprintf(format, args...)) },
-		ErrorFunc: func(format string, args ...any) { to.Error("xds", "message", fmt.Sprintf(format, args...)) },
-	}
-}
-
-// Register offers the services on a gRPC server. Its streams end with ctx.
-func (s *Server) Register(ctx context.Context, to grpc.ServiceRegistrar) {
-	mux := &cache.MuxCache{
-		Classify:      func(r *cache.Request) string { return r.GetTypeUrl() },
-		ClassifyDelta: func(r *cache.DeltaRequest) string { return r.GetTypeUrl() },
-		Caches:        make(map[string]cache.Cache, kinds),
-	}
-	for k, c := range s.world {
-		mux.Caches[typeURLs[k]] = c
-	}
-	server := serverv3.NewServerAdvanced(rest.NewServer(mux, nil), sotw.NewServer(ctx, mux, nil), &deltaServer{board: s.board, log: s.log})
+// Register offers the services on a gRPC server.
+func (s *Server) Register(to grpc.ServiceRegistrar) {
+	server := serverv3.NewServerAdvanced(streamsOnly{},
+		&worldServer{board: s.board, version: s.version, log: s.log}, &deltaServer{board: s.board, log: s.log})
 	discoveryservice.RegisterAggregatedDiscoveryServiceServer(to, server)
 	clusterservice.RegisterClusterDiscoveryServiceServer(to, server)
 	endpointservice.RegisterEndpointDiscoveryServiceServer(to, server)
@@ -107,10 +81,12 @@ func (s *Server) Hold(server any, stream grpc.ServerStream, _ *grpc.StreamServer
 	}
 }
 
-// Refuse is a gRPC interceptor for the calls that go-control-plane offers and
-// this server does not: each resource comes on a stream.
-func Refuse(_ context.Context, _ any, info *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
-	return nil, status.Errorf(codes.Unimplemented, "%s: resources are served on streams only", info.FullMethod)
+// streamsOnly is go-control-plane's rest.Server: the calls that it offers and this
+// server does not.
+type streamsOnly struct{}
+
+func (streamsOnly) Fetch(context.Context, *discoveryservice.DiscoveryRequest) (*discoveryservice.DiscoveryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "resources are served on streams only")
 }
 
 // Run follows the catalog until ctx ends.
@@ -137,10 +113,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 }
 
-// apply makes a change for both kinds of streams.
+// apply makes a change for all streams.
 func (s *Server) apply(c catalog.Change) error {
 	var changes [kinds]change
-	var messages [kinds]map[string]types.Resource
 	for _, g := range c.Groups {
 		made, err := s.resources(g)
 		if err != nil {
@@ -155,10 +130,6 @@ func (s *Server) apply(c catalog.Change) error {
 				return err
 			}
 			changes[k].set = append(changes[k].set, encoded)
-			if messages[k] == nil {
-				messages[k] = make(map[string]types.Resource)
-			}
-			messages[k][g.Name] = m
 		}
 	}
 	for _, name := range c.Gone {
@@ -168,7 +139,7 @@ func (s *Server) apply(c catalog.Change) error {
 		changes[k].gone = c.Gone
 	}
 	s.board.apply(&changes)
-	return s.applyWorld(&messages, c.Gone)
+	return nil
 }
 
 // resources makes those of a group; what does not follow from its members only if it
@@ -188,26 +159,4 @@ func (s *Server) resources(g *catalog.Group) (out [kinds]types.Resource, err err
 	}
 	out[routes] = route(g)
 	return out, nil
-}
-
-// applyWorld makes a change in the order that leaves no reference dangling: what is
-// pointed to comes first and goes last. Its cost grows with what the streams follow,
-// as each of their acknowledgements names all of that again.
-func (s *Server) applyWorld(set *[kinds]map[string]types.Resource, gone []string) error {
-	for _, step := range []struct {
-		kind
-		set  map[string]types.Resource
-		gone []string
-	}{
-		{endpoints, set[endpoints], nil}, {clusters, set[clusters], nil}, {routes, set[routes], nil},
-		{listeners, set[listeners], gone}, {routes, nil, gone}, {clusters, nil, gone}, {endpoints, nil, gone},
-	} {
-		if len(step.set) == 0 && len(step.gone) == 0 {
-			continue
-		}
-		if err := s.world[step.kind].UpdateResources(step.set, step.gone); err != nil {
-			return err
-		}
-	}
-	return nil
 }
