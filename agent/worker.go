@@ -149,6 +149,7 @@ func (w *worker) run(ctx context.Context) {
 	defer timer.Stop()
 	for {
 		recheck := w.takeIn(time.Now())
+		w.state.Serving = w.state.Serving || len(w.checks.wanted) > 0
 		plan := lifecycle.Next(w.task, w.state, time.Now())
 		w.state.Commit(plan)
 		if w.state.Status >= lifecycle.Stopping && len(w.checks.wanted) > 0 {

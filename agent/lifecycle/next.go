@@ -26,7 +26,7 @@ func Next(t Task, s State, now time.Time) Plan {
 	case !n.ending():
 		n.forward()
 		n.plan.Status = max(s.Status, n.progress())
-	case n.settled():
+	case n.settled() && !n.holdsAddress():
 		n.plan.Status = Stopped
 		n.plan.StoppedAt = n.stoppedAt()
 		n.removeGroups()
@@ -310,7 +310,7 @@ func (n *next) backward() {
 			n.plan.Actions = append(n.plan.Actions, Action{Op: Cancel, Unit: i})
 		case c.Uncertain:
 			n.act(Inspect, i)
-		case c.Phase == Started && n.dependentsSettled(i):
+		case c.Phase == Started && n.dependentsSettled(i) && !(n.Units[i].Internal && n.holdsAddress()):
 			n.act(Stop, i)
 		}
 	}

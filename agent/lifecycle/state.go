@@ -126,6 +126,8 @@ type State struct {
 
 	PullStartedAt, PullStoppedAt time.Time
 	StoppedAt                    time.Time
+
+	Serving bool // clients are sent to the task, or were when it ended
 }
 
 // NewState is the state of a task that the agent begins to look after: known is
