@@ -8,9 +8,9 @@ import (
 )
 
 // addressHeld is for how long nobody else gets the address of a task that has ended
-// unasked, counted from its last end: proxies that ask DNS keep an answer for a second, and
-// look again once a second.
-const addressHeld = 2 * time.Second
+// unasked, counted from its last end: proxies that ask DNS look again once a second, and
+// believe what is not there any more after two answers (deploy/proxies/haproxy.cfg).
+const addressHeld = 3 * time.Second
 
 // holdsAddress tells whether the task keeps its address for a moment though nothing of it
 // runs: clients are still sent there, because it ended by itself and not after having been

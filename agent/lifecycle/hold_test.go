@@ -25,11 +25,11 @@ func TestHold_ATaskThatEndsUnaskedKeepsItsPortUntilProxiesHaveLookedAgain(t *tes
 	if got := lifecycle.Report(s.task, s.state).Containers[0].Status; got != "STOPPED" {
 		t.Errorf("the container is reported %s, so that its target stays", got)
 	}
-	if want := s.now.Add(2 * time.Second); !s.plan.Wake.Equal(want) {
+	if want := s.now.Add(3 * time.Second); !s.plan.Wake.Equal(want) {
 		t.Errorf("looked at again at %v, want %v", s.plan.Wake, want)
 	}
 	s.task.Stop = true // the control plane answers the report
-	s.advance(time.Second)
+	s.advance(2 * time.Second)
 	s.status(lifecycle.Stopping)
 	s.advance(time.Second)
 	s.status(lifecycle.Stopped)
@@ -73,7 +73,7 @@ func TestHold_APauseContainerKeepsTheAddressOfItsTask(t *testing.T) {
 	s.state.Serving = true
 	s.exits("web", 1)
 	s.expect()
-	s.advance(2 * time.Second)
+	s.advance(3 * time.Second)
 	s.expect("stop " + pause)
 	s.ok("stop " + pause)
 	s.status(lifecycle.Stopped)

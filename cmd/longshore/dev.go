@@ -47,7 +47,7 @@ ends; services keep their desired count and are filled again at the next start.`
 			if err != nil {
 				return err
 			}
-			agentSettings.AnySubnet = true // commands written for AWS run as they are
+			agentSettings.AnySubnet = true    // commands written for AWS run as they are
 			agentSettings.RegisterAnew = true // there is no other host, and nobody else to bring it back
 			a, closeAgent, err := agentSettings.Agent(cmd.Context(), agentcmd.Surroundings{
 				ControlPlane: []string{cfg.Agents.Addr().String()}, DataDir: filepath.Join(dataDir, "agent"),
