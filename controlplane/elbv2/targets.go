@@ -39,13 +39,19 @@ func readTargets(f *form) []target {
 	return out
 }
 
-func (h *handler) registerTargets(ctx context.Context, f *form) (any, error) {
+// needTargets is readTargets where there must be some.
+func needTargets(f *form) []target {
 	targets := readTargets(f)
+	if len(targets) == 0 {
+		f.fail(invalid("At least one target must be specified"))
+	}
+	return targets
+}
+
+func (h *handler) registerTargets(ctx context.Context, f *form) (any, error) {
+	targets := needTargets(f)
 	now := h.Clock()
 	_, err := h.change(ctx, f.text("TargetGroupArn"), func(tx *store.Tx, g *model.TargetGroup) error {
-		if len(targets) == 0 {
-			f.fail(invalid("At least one target must be specified"))
-		}
 		if err := f.check(); err != nil {
 			return err
 		}
@@ -92,12 +98,9 @@ func addManual(g *model.TargetGroup, t target, now time.Time) {
 }
 
 func (h *handler) deregisterTargets(ctx context.Context, f *form) (any, error) {
-	targets := readTargets(f)
+	targets := needTargets(f)
 	until := h.Clock()
 	_, err := h.change(ctx, f.text("TargetGroupArn"), func(tx *store.Tx, g *model.TargetGroup) error {
-		if len(targets) == 0 {
-			f.fail(invalid("At least one target must be specified"))
-		}
 		if err := f.check(); err != nil {
 			return err
 		}
