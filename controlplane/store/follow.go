@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -100,14 +99,14 @@ func followOne[T any](t *Tables, k *kind[T], e *clientv3.Event) (Change, error) 
 	var old, next *T
 	if e.PrevKv != nil {
 		pivot := new(T)
-		if err := json.Unmarshal(e.PrevKv.Value, pivot); err != nil {
+		if err := k.decoded(e.PrevKv.Value, pivot); err != nil {
 			return Change{}, err
 		}
 		old, _ = k.table(t).get(pivot)
 	}
 	if e.Type == mvccpb.PUT {
 		next = new(T)
-		if err := json.Unmarshal(e.Kv.Value, next); err != nil {
+		if err := k.decoded(e.Kv.Value, next); err != nil {
 			return Change{}, err
 		}
 	}

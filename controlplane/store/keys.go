@@ -6,7 +6,8 @@ import (
 	"github.com/longshore/longshore/controlplane/model"
 )
 
-// The whole schema in etcd. Values are JSON of the entity in controlplane/model.
+// The whole schema in etcd. Values are JSON of the entity in controlplane/model; those of
+// tasks are shorter, see record.go.
 //
 //	/longshore/v1/
 //	├── election/                              who leads; a key of the leader's lease

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -113,7 +112,7 @@ func (s *Store) loadRecord(key string, value []byte) error {
 
 func loadInto[T any](t *Tables, k *kind[T], value []byte) error {
 	record := new(T)
-	if err := json.Unmarshal(value, record); err != nil {
+	if err := k.decoded(value, record); err != nil {
 		return err
 	}
 	k.replace(t, nil, record)
@@ -122,7 +121,7 @@ func loadInto[T any](t *Tables, k *kind[T], value []byte) error {
 
 func loadTask(t *Tables, value []byte) error {
 	record := new(model.Task)
-	if err := json.Unmarshal(value, record); err != nil {
+	if err := decodeTask(value, record); err != nil {
 		return err
 	}
 	record.Share()

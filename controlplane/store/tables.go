@@ -120,28 +120,29 @@ type kind[T any] struct {
 	key    func(*T) string
 	table  func(*Tables) *table[T]
 	derive func(t *Tables, old, next *T) // keeps what is derived from the records; may be nil
-	encode func(*T) ([]byte, error)      // nil: json.Marshal, of which it is to be the equal
+	encode func(*T) ([]byte, error)      // nil: json.Marshal
+	decode func([]byte, *T) error        // nil: json.Unmarshal
 }
 
 var (
-	clusterKind    = kind[model.Cluster]{clusterKey, func(t *Tables) *table[model.Cluster] { return t.clusters }, (*Tables).deriveCluster, nil}
-	providerKind   = kind[model.CapacityProvider]{providerKey, func(t *Tables) *table[model.CapacityProvider] { return t.providers }, nil, nil}
-	familyKind     = kind[model.FamilyRecord]{familyKey, func(t *Tables) *table[model.FamilyRecord] { return t.families }, nil, nil}
-	definitionKind = kind[model.Definition]{definitionKey, func(t *Tables) *table[model.Definition] { return t.definitions }, nil, nil}
-	instanceKind   = kind[model.Instance]{instanceKey, func(t *Tables) *table[model.Instance] { return t.instances }, (*Tables).deriveInstance, nil}
-	serviceKind    = kind[model.Service]{serviceKey, func(t *Tables) *table[model.Service] { return t.services }, (*Tables).deriveService, nil}
-	eventKind      = kind[model.ServiceEvent]{eventKey, func(t *Tables) *table[model.ServiceEvent] { return t.events }, nil, nil}
-	taskKind       = kind[model.Task]{taskKey, func(t *Tables) *table[model.Task] { return t.tasks }, (*Tables).deriveTask, encodeTask}
-	settingKind    = kind[model.AccountSetting]{settingKey, func(t *Tables) *table[model.AccountSetting] { return t.settings }, nil, nil}
-	secretKind     = kind[model.Secret]{secretKey, func(t *Tables) *table[model.Secret] { return t.secrets }, nil, nil}
-	parameterKind  = kind[model.Parameter]{parameterKey, func(t *Tables) *table[model.Parameter] { return t.parameters }, nil, nil}
-	groupKind      = kind[model.TargetGroup]{targetGroupKey, func(t *Tables) *table[model.TargetGroup] { return t.targetGroups }, nil, nil}
-	tokenKind      = kind[model.RunToken]{tokenKey, func(t *Tables) *table[model.RunToken] { return t.tokens }, nil, nil}
+	clusterKind    = kind[model.Cluster]{clusterKey, func(t *Tables) *table[model.Cluster] { return t.clusters }, (*Tables).deriveCluster, nil, nil}
+	providerKind   = kind[model.CapacityProvider]{providerKey, func(t *Tables) *table[model.CapacityProvider] { return t.providers }, nil, nil, nil}
+	familyKind     = kind[model.FamilyRecord]{familyKey, func(t *Tables) *table[model.FamilyRecord] { return t.families }, nil, nil, nil}
+	definitionKind = kind[model.Definition]{definitionKey, func(t *Tables) *table[model.Definition] { return t.definitions }, nil, nil, nil}
+	instanceKind   = kind[model.Instance]{instanceKey, func(t *Tables) *table[model.Instance] { return t.instances }, (*Tables).deriveInstance, nil, nil}
+	serviceKind    = kind[model.Service]{serviceKey, func(t *Tables) *table[model.Service] { return t.services }, (*Tables).deriveService, nil, nil}
+	eventKind      = kind[model.ServiceEvent]{eventKey, func(t *Tables) *table[model.ServiceEvent] { return t.events }, nil, nil, nil}
+	taskKind       = kind[model.Task]{taskKey, func(t *Tables) *table[model.Task] { return t.tasks }, (*Tables).deriveTask, encodeTask, decodeTask}
+	settingKind    = kind[model.AccountSetting]{settingKey, func(t *Tables) *table[model.AccountSetting] { return t.settings }, nil, nil, nil}
+	secretKind     = kind[model.Secret]{secretKey, func(t *Tables) *table[model.Secret] { return t.secrets }, nil, nil, nil}
+	parameterKind  = kind[model.Parameter]{parameterKey, func(t *Tables) *table[model.Parameter] { return t.parameters }, nil, nil, nil}
+	groupKind      = kind[model.TargetGroup]{targetGroupKey, func(t *Tables) *table[model.TargetGroup] { return t.targetGroups }, nil, nil, nil}
+	tokenKind      = kind[model.RunToken]{tokenKey, func(t *Tables) *table[model.RunToken] { return t.tokens }, nil, nil, nil}
 
-	namespaceKind        = kind[model.Namespace]{namespaceKey, func(t *Tables) *table[model.Namespace] { return t.namespaces }, nil, nil}
-	registryKind         = kind[model.Registry]{registryKey, func(t *Tables) *table[model.Registry] { return t.registries }, nil, nil}
-	registryInstanceKind = kind[model.RegistryInstance]{registryInstanceKey, func(t *Tables) *table[model.RegistryInstance] { return t.registryInstances }, (*Tables).deriveRegistered, nil}
-	operationKind        = kind[model.RegistryOperation]{operationKey, func(t *Tables) *table[model.RegistryOperation] { return t.registryOperations }, nil, nil}
+	namespaceKind        = kind[model.Namespace]{namespaceKey, func(t *Tables) *table[model.Namespace] { return t.namespaces }, nil, nil, nil}
+	registryKind         = kind[model.Registry]{registryKey, func(t *Tables) *table[model.Registry] { return t.registries }, nil, nil, nil}
+	registryInstanceKind = kind[model.RegistryInstance]{registryInstanceKey, func(t *Tables) *table[model.RegistryInstance] { return t.registryInstances }, (*Tables).deriveRegistered, nil, nil}
+	operationKind        = kind[model.RegistryOperation]{operationKey, func(t *Tables) *table[model.RegistryOperation] { return t.registryOperations }, nil, nil, nil}
 )
 
 // replace applies one change to the tables and to what is derived from them.

@@ -72,6 +72,13 @@ func (k *kind[T]) encoded(record *T) ([]byte, error) {
 	return json.Marshal(record)
 }
 
+func (k *kind[T]) decoded(value []byte, record *T) error {
+	if k.decode != nil {
+		return k.decode(value, record)
+	}
+	return json.Unmarshal(value, record)
+}
+
 type encodeError struct{ error }
 
 // rollback takes everything back that the transaction put.
