@@ -8,6 +8,8 @@ import (
 	"net/http/httputil"
 	"net/http/pprof"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -172,11 +174,22 @@ func (c *ControlPlane) readyz(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// gather collects the metrics of the process and of the present term.
+// gather collects the metrics of the process, of the embedded etcd, and of the present
+// term.
 func (c *ControlPlane) gather() ([]*dto.MetricFamily, error) {
 	all := prometheus.Gatherers{c.registry}
+	if len(c.cfg.EtcdEndpoints) == 0 {
+		all = append(all, prometheus.GathererFunc(gatherEtcd))
+	}
 	if t := c.term.Load(); t != nil {
 		all = append(all, t.registry)
 	}
 	return all.Gather()
+}
+
+// gatherEtcd collects what the embedded etcd says of itself, which it does nowhere but in
+// Prometheus's default registry; the rest there is not etcd's.
+func gatherEtcd() ([]*dto.MetricFamily, error) {
+	all, err := prometheus.DefaultGatherer.Gather()
+	return slices.DeleteFunc(all, func(f *dto.MetricFamily) bool { return !strings.HasPrefix(f.GetName(), "etcd_") }), err
 }

@@ -169,7 +169,7 @@ func (t *trial) fill() {
 	t.report("service-fleet-µs/task", (t.fleetSeconds()-fleet)*1e6/n)
 
 	rest := t.tasks - t.size.service
-	full := rest * 4 / 5 / maxRunTask * maxRunTask
+	full := rest / 2 / maxRunTask * maxRunTask
 	rate := t.run("full", full, 0)
 	t.run("half", rest-full, rate/2)
 	t.keepProfile("heap", "heap?gc=1")
@@ -192,12 +192,16 @@ const (
 	maxDescribe = 10 // tasks of a DescribeTasks
 )
 
+// commitMetric counts the control plane's transactions, and sums up their records.
+const commitMetric = "longshore_store_commit_records"
+
 // run starts tasks, at a rate in tasks a second or, with 0, as fast as possible, and
 // returns how many came to be RUNNING a second.
 func (t *trial) run(name string, tasks int, rate float64) float64 {
 	count := int32(maxRunTask)
 	body := encode(t, ecs.RunTaskRequest{Cluster: runTaskCluster, TaskDefinition: t.taskDef, Count: &count})
 	cpu, own, fleet := t.plane.cpuSeconds(t), ownCPUSeconds(t), t.fleetSeconds()
+	commits, records := t.plane.metric(t, commitMetric+"_count"), t.plane.metric(t, commitMetric+"_sum")
 	began := time.Now()
 	reading, stopReading := context.WithCancel(t.Context())
 	reads := t.startReads(reading)
@@ -219,6 +223,10 @@ func (t *trial) run(name string, tasks int, rate float64) float64 {
 	t.report(name+"-plane-µs/task", (t.plane.cpuSeconds(t)-cpu)*1e6/n)
 	t.report(name+"-fleet-µs/task", (t.fleetSeconds()-fleet)*1e6/n)
 	t.report(name+"-clients-µs/task", (ownCPUSeconds(t)-own)*1e6/n)
+	t.keep(name+".metrics", "/metrics")
+	commits = t.plane.metric(t, commitMetric+"_count") - commits
+	t.report(name+"-commits/s", commits/shown.Seconds())
+	t.report(name+"-records/commit", (t.plane.metric(t, commitMetric+"_sum")-records)/commits)
 	t.quantiles(name+"-RunTask", calls)
 	for _, r := range reads {
 		calls, err := r.result()
@@ -242,17 +250,21 @@ func (t *trial) profile(name string) <-chan struct{} {
 	return done
 }
 
-func (t *trial) keepProfile(name, path string) {
+func (t *trial) keepProfile(name, path string) { t.keep(name+".pprof", "/debug/pprof/"+path) }
+
+// keep writes what the control plane answers at its operations address to a file, if
+// such are wanted.
+func (t *trial) keep(name, path string) {
 	dir := os.Getenv("LONGSHORE_FLEET_PROFILES")
 	if dir == "" {
 		return
 	}
-	profile, err := get(t, "http://"+t.plane.ops+"/debug/pprof/"+path)
+	content, err := get(t, "http://"+t.plane.ops+path)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, name+".pprof"), profile, 0o644)
+		err = os.WriteFile(filepath.Join(dir, name), content, 0o644)
 	}
 	if err != nil {
-		t.Errorf("profile %s: %v", name, err)
+		t.Errorf("keeping %s: %v", name, err)
 	}
 }
 
