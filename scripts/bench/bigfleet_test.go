@@ -56,10 +56,12 @@ func setting(tb testing.TB, name string, standard int) int {
 // processes that share the processors; the simulated hosts speak the agents'
 // protocol, each on a connection of its own. One operation is the life of a fleet, once.
 //
-// First all hosts connect, and a service gets its tasks. Most of the other tasks are
-// then started by as many clients as may be, ten tasks a request (full), and the rest at
-// half the rate that was reached (half), while DescribeTasks of ten tasks and ListTasks of
-// a hundred are called 50 times a second each. Then nothing happens for a while
+// First all hosts connect, and a service gets its tasks. The other tasks are then started
+// ten a request: a fifth as fast as 64 clients can while the hosts stand still, which
+// otherwise are machines of their own and no load on the control plane's (burst); two
+// fifths in the same way while the hosts do their work (full); and the rest at half the
+// rate that was reached (half). DescribeTasks of ten tasks and ListTasks of a hundred are
+// called 50 times a second each all the while. Then nothing happens for a while
 // (idle). After that a tenth of the hosts falls silent, and comes back when the service
 // has replaced its tasks. In the end some of the tasks are stopped.
 //
@@ -169,9 +171,11 @@ func (t *trial) fill() {
 	t.report("service-fleet-µs/task", (t.fleetSeconds()-fleet)*1e6/n)
 
 	rest := t.tasks - t.size.service
-	full := rest / 2 / maxRunTask * maxRunTask
-	rate := t.run("full", full, 0)
-	t.run("half", rest-full, rate/2)
+	burst := rest / 5 / maxRunTask * maxRunTask
+	t.run(phase{name: "burst", tasks: burst, standing: true})
+	full := rest * 2 / 5 / maxRunTask * maxRunTask
+	rate := t.run(phase{name: "full", tasks: full})
+	t.run(phase{name: "half", tasks: rest - burst - full, rate: rate / 2})
 	t.keepProfile("heap", "heap?gc=1")
 	t.report("heap-KiB/running-task", (t.plane.heap(t)-heap)/1024/float64(t.tasks))
 	t.report("rss-full-MiB", t.plane.metric(t, "process_resident_memory_bytes")/(1<<20))
@@ -195,9 +199,16 @@ const (
 // commitMetric counts the control plane's transactions, and sums up their records.
 const commitMetric = "longshore_store_commit_records"
 
-// run starts tasks, at a rate in tasks a second or, with 0, as fast as possible, and
-// returns how many came to be RUNNING a second.
-func (t *trial) run(name string, tasks int, rate float64) float64 {
+// phase is some of the tasks that are started by RunTask.
+type phase struct {
+	name     string
+	tasks    int
+	rate     float64 // tasks a second; 0: as fast as possible
+	standing bool    // the hosts take no processor time until all requests are answered
+}
+
+// run starts tasks, and returns how many came to be RUNNING a second.
+func (t *trial) run(p phase) float64 {
 	count := int32(maxRunTask)
 	body := encode(t, ecs.RunTaskRequest{Cluster: runTaskCluster, TaskDefinition: t.taskDef, Count: &count})
 	cpu, own, fleet := t.plane.cpuSeconds(t), ownCPUSeconds(t), t.fleetSeconds()
@@ -205,20 +216,30 @@ func (t *trial) run(name string, tasks int, rate float64) float64 {
 	began := time.Now()
 	reading, stopReading := context.WithCancel(t.Context())
 	reads := t.startReads(reading)
-	profiled := t.profile(name)
-	calls, err := paced(t.Context(), t.plane.api, "RunTask", maxClients, slices.Repeat([][]byte{body}, tasks/maxRunTask), rate/maxRunTask)
-	answered := time.Since(began)
+	profiled := t.profile(p.name)
+	if p.standing {
+		t.signal(syscall.SIGSTOP)
+	}
+	calls, err := paced(t.Context(), t.plane.api, "RunTask", maxClients, slices.Repeat([][]byte{body}, p.tasks/maxRunTask), p.rate/maxRunTask)
+	answered, answeredCPU := time.Since(began), t.plane.cpuSeconds(t)-cpu
+	if p.standing {
+		t.signal(syscall.SIGCONT)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	tasks = len(calls) * maxRunTask
+	tasks := len(calls) * maxRunTask
 	t.awaitRunning(t.size.service + len(t.started) + tasks)
 	shown := time.Since(began)
 	stopReading()
 	<-profiled
 
+	name := p.name
 	n := float64(tasks)
 	t.report(name+"-tasks/s", n/answered.Seconds())
+	if p.standing {
+		t.report(name+"-answered-plane-µs/task", answeredCPU*1e6/n)
+	}
 	t.report(name+"-running-tasks/s", n/shown.Seconds())
 	t.report(name+"-plane-µs/task", (t.plane.cpuSeconds(t)-cpu)*1e6/n)
 	t.report(name+"-fleet-µs/task", (t.fleetSeconds()-fleet)*1e6/n)
@@ -237,6 +258,12 @@ func (t *trial) run(name string, tasks int, rate float64) float64 {
 	}
 	t.started = append(t.started, startedTasks(t, calls, maxRunTask)...)
 	return n / shown.Seconds()
+}
+
+func (t *trial) signal(s syscall.Signal) {
+	for _, f := range t.fleets {
+		f.Signal(s)
+	}
 }
 
 // profile keeps a profile of the control plane's processor time if profiles are
