@@ -113,7 +113,8 @@ func (t *Tables) DefinitionsDeleting() iter.Seq[*model.Definition] {
 // DefinitionInUse tells whether anything still needs a revision: a task that is
 // not STOPPED, or a service that starts tasks of it or would go back to it.
 func (t *Tables) DefinitionInUse(ref model.DefinitionRef) bool {
-	return found(t.tasks, tasksLiveByDefinition, &model.Task{Definition: ref}, func(r *model.Task) bool { return r.Definition == ref }) ||
+	_, used := t.taskUse(taskUseKey{definition: ref})
+	return used ||
 		found(t.definitionUses, 0, &definitionUse{definition: ref}, func(u *definitionUse) bool { return u.definition == ref })
 }
 

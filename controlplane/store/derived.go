@@ -101,6 +101,7 @@ func (t *Tables) deriveInstance(old, next *model.Instance) {
 }
 
 func (t *Tables) deriveTask(old, next *model.Task) {
+	t.deriveTaskUses(old, next)
 	t.deriveMemberships(old, next)
 	t.deriveTaskMember(old, next)
 	if old != nil && next != nil && TaskLive(old) && TaskLive(next) && old.Instance == next.Instance && stopping(old) == stopping(next) {

@@ -76,7 +76,7 @@ func checkDerived(t *rapid.T, tables *Tables) {
 	for range tables.LiveInstances("c", "") {
 		want.Instances++
 	}
-	for task := range tables.tasks.scan(tasksByID, &model.Task{}, func(*model.Task) bool { return true }) {
+	for task := range tables.tasks.all() {
 		switch task.LastStatus {
 		case model.TaskRunning:
 			*want.RunningTasks.of(task.LaunchType)++
@@ -105,7 +105,7 @@ func checkDerived(t *rapid.T, tables *Tables) {
 
 func describe(tables *Tables) string {
 	var lines []string
-	for task := range tables.tasks.scan(tasksByID, &model.Task{}, func(*model.Task) bool { return true }) {
+	for task := range tables.tasks.all() {
 		lines = append(lines, fmt.Sprint(*task))
 	}
 	for i := range tables.LiveInstances("c", "") {
@@ -139,9 +139,7 @@ func TestTasks_IndexesHoldWhatTheyShould(t *testing.T) {
 		}
 	}
 	tx.DeleteTask(&task) // not the stored pointer: the key counts
-	for i, tree := range tables.tasks.trees {
-		if tree.Len() != 0 {
-			t.Errorf("index %d still holds the deleted task", i)
-		}
+	if left := tables.tasks.items(); left != 0 {
+		t.Errorf("the trees still have %d items of the deleted task", left)
 	}
 }

@@ -131,8 +131,7 @@ func (t *Tables) ClustersOfProvider(p model.ProviderName) iter.Seq[model.Cluster
 // ProviderInUse tells whether a task that is not STOPPED or a service that is not
 // INACTIVE takes capacity from a provider in a cluster.
 func (t *Tables) ProviderInUse(c model.ClusterName, p model.ProviderName) bool {
-	pivot := &model.Task{Cluster: c, CapacityProvider: p}
-	for range t.tasks.scan(tasksLiveByProvider, pivot, func(r *model.Task) bool { return r.Cluster == c && r.CapacityProvider == p }) {
+	if _, used := t.taskUse(taskUseKey{provider: p, cluster: c}); used {
 		return true
 	}
 	within := func(u *providerUse) bool { return u.provider == p && u.cluster == c }

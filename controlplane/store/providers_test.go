@@ -85,8 +85,8 @@ func checkUses(t *rapid.T, tables *Tables) {
 			for s := range tables.LiveServices(c, "") {
 				used = used || slices.Contains(s.Providers(), p)
 			}
-			for task := range tables.tasks.scan(tasksByID, &model.Task{Cluster: c}, func(r *model.Task) bool { return r.Cluster == c }) {
-				used = used || TaskLive(task) && task.CapacityProvider == p
+			for task := range tables.tasks.all() {
+				used = used || task.Cluster == c && TaskLive(task) && task.CapacityProvider == p
 			}
 			if got := tables.ProviderInUse(c, p); got != used {
 				t.Fatalf("%s in use in %s: %t, want %t", p, c, got, used)

@@ -82,3 +82,8 @@ func (t *table[T]) scan(indexNumber int, pivot *T, within func(*T) bool) iter.Se
 		t.trees[indexNumber].Ascend(pivot, func(r *T) bool { return within(r) && yield(r) })
 	}
 }
+
+// all walks the whole table.
+func (t *table[T]) all() iter.Seq[*T] {
+	return func(yield func(*T) bool) { t.trees[0].Scan(yield) }
+}

@@ -15,7 +15,7 @@ type Tables struct {
 	instances   *table[model.Instance]
 	services    *table[model.Service]
 	events      *table[model.ServiceEvent]
-	tasks       *table[model.Task]
+	tasks       *taskTable
 	settings    *table[model.AccountSetting]
 	secrets     *table[model.Secret]
 	parameters  *table[model.Parameter]
@@ -27,6 +27,7 @@ type Tables struct {
 	groupUses    *table[groupUse]   // derived from services
 
 	definitionUses *table[definitionUse] // derived from services
+	taskUses       *table[taskUse]       // derived from tasks
 
 	namespaces         *table[model.Namespace]
 	registries         *table[model.Registry]
@@ -51,7 +52,7 @@ func newTables() *Tables {
 		instances:   newTable(instanceIndexes...),
 		services:    newTable(serviceIndexes...),
 		events:      newTable(eventIndexes...),
-		tasks:       newTable(taskIndexes...),
+		tasks:       newTaskTable(),
 		settings:    newTable(settingIndexes...),
 		secrets:     newTable(secretIndexes...),
 		parameters:  newTable(parameterIndexes...),
@@ -63,6 +64,7 @@ func newTables() *Tables {
 		groupUses:    newTable(groupUseIndexes...),
 
 		definitionUses: newTable(definitionUseIndexes...),
+		taskUses:       newTable(taskUseIndexes...),
 
 		namespaces:         newTable(namespaceIndexes...),
 		registries:         newTable(registryIndexes...),
@@ -100,6 +102,7 @@ func (t *Tables) freeze() *Tables {
 		groupUses:    t.groupUses.freeze(),
 
 		definitionUses: t.definitionUses.freeze(),
+		taskUses:       t.taskUses.freeze(),
 
 		namespaces:         t.namespaces.freeze(),
 		registries:         t.registries.freeze(),
@@ -115,34 +118,40 @@ func (t *Tables) freeze() *Tables {
 	}
 }
 
+// records is what tables of all kinds have in common.
+type records[T any] interface {
+	get(pivot *T) (*T, bool)
+	replace(old, next *T)
+}
+
 // kind is what the store needs to know of one kind of record.
 type kind[T any] struct {
 	key    func(*T) string
-	table  func(*Tables) *table[T]
+	table  func(*Tables) records[T]
 	derive func(t *Tables, old, next *T) // keeps what is derived from the records; may be nil
 	encode func(*T) ([]byte, error)      // nil: json.Marshal
 	decode func([]byte, *T) error        // nil: json.Unmarshal
 }
 
 var (
-	clusterKind    = kind[model.Cluster]{clusterKey, func(t *Tables) *table[model.Cluster] { return t.clusters }, (*Tables).deriveCluster, nil, nil}
-	providerKind   = kind[model.CapacityProvider]{providerKey, func(t *Tables) *table[model.CapacityProvider] { return t.providers }, nil, nil, nil}
-	familyKind     = kind[model.FamilyRecord]{familyKey, func(t *Tables) *table[model.FamilyRecord] { return t.families }, nil, nil, nil}
-	definitionKind = kind[model.Definition]{definitionKey, func(t *Tables) *table[model.Definition] { return t.definitions }, nil, nil, nil}
-	instanceKind   = kind[model.Instance]{instanceKey, func(t *Tables) *table[model.Instance] { return t.instances }, (*Tables).deriveInstance, nil, nil}
-	serviceKind    = kind[model.Service]{serviceKey, func(t *Tables) *table[model.Service] { return t.services }, (*Tables).deriveService, nil, nil}
-	eventKind      = kind[model.ServiceEvent]{eventKey, func(t *Tables) *table[model.ServiceEvent] { return t.events }, nil, nil, nil}
-	taskKind       = kind[model.Task]{taskKey, func(t *Tables) *table[model.Task] { return t.tasks }, (*Tables).deriveTask, encodeTask, decodeTask}
-	settingKind    = kind[model.AccountSetting]{settingKey, func(t *Tables) *table[model.AccountSetting] { return t.settings }, nil, nil, nil}
-	secretKind     = kind[model.Secret]{secretKey, func(t *Tables) *table[model.Secret] { return t.secrets }, nil, nil, nil}
-	parameterKind  = kind[model.Parameter]{parameterKey, func(t *Tables) *table[model.Parameter] { return t.parameters }, nil, nil, nil}
-	groupKind      = kind[model.TargetGroup]{targetGroupKey, func(t *Tables) *table[model.TargetGroup] { return t.targetGroups }, nil, nil, nil}
-	tokenKind      = kind[model.RunToken]{tokenKey, func(t *Tables) *table[model.RunToken] { return t.tokens }, nil, nil, nil}
+	clusterKind    = kind[model.Cluster]{clusterKey, func(t *Tables) records[model.Cluster] { return t.clusters }, (*Tables).deriveCluster, nil, nil}
+	providerKind   = kind[model.CapacityProvider]{providerKey, func(t *Tables) records[model.CapacityProvider] { return t.providers }, nil, nil, nil}
+	familyKind     = kind[model.FamilyRecord]{familyKey, func(t *Tables) records[model.FamilyRecord] { return t.families }, nil, nil, nil}
+	definitionKind = kind[model.Definition]{definitionKey, func(t *Tables) records[model.Definition] { return t.definitions }, nil, nil, nil}
+	instanceKind   = kind[model.Instance]{instanceKey, func(t *Tables) records[model.Instance] { return t.instances }, (*Tables).deriveInstance, nil, nil}
+	serviceKind    = kind[model.Service]{serviceKey, func(t *Tables) records[model.Service] { return t.services }, (*Tables).deriveService, nil, nil}
+	eventKind      = kind[model.ServiceEvent]{eventKey, func(t *Tables) records[model.ServiceEvent] { return t.events }, nil, nil, nil}
+	taskKind       = kind[model.Task]{taskKey, func(t *Tables) records[model.Task] { return t.tasks }, (*Tables).deriveTask, encodeTask, decodeTask}
+	settingKind    = kind[model.AccountSetting]{settingKey, func(t *Tables) records[model.AccountSetting] { return t.settings }, nil, nil, nil}
+	secretKind     = kind[model.Secret]{secretKey, func(t *Tables) records[model.Secret] { return t.secrets }, nil, nil, nil}
+	parameterKind  = kind[model.Parameter]{parameterKey, func(t *Tables) records[model.Parameter] { return t.parameters }, nil, nil, nil}
+	groupKind      = kind[model.TargetGroup]{targetGroupKey, func(t *Tables) records[model.TargetGroup] { return t.targetGroups }, nil, nil, nil}
+	tokenKind      = kind[model.RunToken]{tokenKey, func(t *Tables) records[model.RunToken] { return t.tokens }, nil, nil, nil}
 
-	namespaceKind        = kind[model.Namespace]{namespaceKey, func(t *Tables) *table[model.Namespace] { return t.namespaces }, nil, nil, nil}
-	registryKind         = kind[model.Registry]{registryKey, func(t *Tables) *table[model.Registry] { return t.registries }, nil, nil, nil}
-	registryInstanceKind = kind[model.RegistryInstance]{registryInstanceKey, func(t *Tables) *table[model.RegistryInstance] { return t.registryInstances }, (*Tables).deriveRegistered, nil, nil}
-	operationKind        = kind[model.RegistryOperation]{operationKey, func(t *Tables) *table[model.RegistryOperation] { return t.registryOperations }, nil, nil, nil}
+	namespaceKind        = kind[model.Namespace]{namespaceKey, func(t *Tables) records[model.Namespace] { return t.namespaces }, nil, nil, nil}
+	registryKind         = kind[model.Registry]{registryKey, func(t *Tables) records[model.Registry] { return t.registries }, nil, nil, nil}
+	registryInstanceKind = kind[model.RegistryInstance]{registryInstanceKey, func(t *Tables) records[model.RegistryInstance] { return t.registryInstances }, (*Tables).deriveRegistered, nil, nil}
+	operationKind        = kind[model.RegistryOperation]{operationKey, func(t *Tables) records[model.RegistryOperation] { return t.registryOperations }, nil, nil, nil}
 )
 
 // replace applies one change to the tables and to what is derived from them.

@@ -47,6 +47,11 @@ func put[T any](tx *Tx, k *kind[T], old, next *T) {
 		return
 	}
 	k.replace(tx.Tables, old, next)
+	note(tx, k, old, next)
+}
+
+// note notes a change that the tables show already.
+func note[T any](tx *Tx, k *kind[T], old, next *T) {
 	tx.steps = append(tx.steps, &replacement[T]{k, old, next})
 	tx.changes = append(tx.changes, Change{old, next})
 	o := op{}
