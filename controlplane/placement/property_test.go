@@ -230,3 +230,21 @@ func TestExplain_AgreesWithPlace(t *testing.T) {
 		}
 	})
 }
+
+func TestFitting_AgreesWithExplain(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := drawNaive(t)
+		r := drawRequest(t, m)
+		r.Candidates = nil
+		f := m.fleet()
+		fitting := Fitting(f, r)
+		for _, id := range m.ids() {
+			if _, ok := Explain(f, r, id); ok != slices.Contains(fitting, id) {
+				t.Fatalf("%s: Explain says %v, and these fit: %v", id, ok, fitting)
+			}
+		}
+		if slices.Sort(fitting); len(slices.Compact(fitting)) != len(fitting) {
+			t.Fatalf("an instance is there twice: %v", fitting)
+		}
+	})
+}

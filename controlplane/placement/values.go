@@ -34,3 +34,18 @@ func (s *search) settleChecks(scope []uint64) {
 		}
 	}
 }
+
+// Fitting lists the ids of the instances that would take a task of a request: those of
+// which [Explain] says true, in the order of their slots.
+func Fitting(f *Fleet, r Request) []string {
+	s := startSearch(f, &r)
+	defer s.end()
+	scope, _ := s.masks(0)
+	copy(scope, s.candidates)
+	s.settle(scope)
+	ids := make([]string, 0, f.Len())
+	for slot := range members(scope) {
+		ids = append(ids, s.fleet.view(slot).ID())
+	}
+	return ids
+}

@@ -1,10 +1,6 @@
 package rollout
 
-import (
-	"slices"
-
-	"github.com/longshore/longshore/controlplane/model"
-)
+import "slices"
 
 // limits are the numbers that a plan keeps to.
 type limits struct {
@@ -34,9 +30,11 @@ func (p *planner) aim() {
 		least:   min((desired*int(least)+99)/100, desired),
 		most:    max(desired*int(most)/100, desired),
 	}
+	closing, frozen, primary := p.closing(), p.frozen(), p.svc.Primary().ID
 	for _, m := range p.members {
-		m.unwanted = p.closing() || m.draining || !p.frozen() && m.task.Deployment != p.svc.Primary().ID
+		m.unwanted = closing || m.draining || !frozen && m.deployment != primary
 	}
+	p.counted = false
 	if p.daemon() {
 		p.aimDaemon()
 	}
@@ -54,44 +52,54 @@ func (p *planner) desired() int {
 	case !p.daemon():
 		return int(p.svc.DesiredCount)
 	}
-	on := p.eligible()
-	for _, m := range p.members {
-		if m.standing != lost && m.silent && !m.draining {
-			on[m.task.Instance] = true
-		}
+	if p.hosts == nil {
+		n := p.countHosts()
+		p.hosts = &n
 	}
-	return len(on)
+	return *p.hosts
 }
 
-func (p *planner) eligible() map[model.InstanceID]bool {
-	set := make(map[model.InstanceID]bool, len(p.Eligible))
+// countHosts counts the instances that a DAEMON service is to have a task on, and notes which they
+// are, and which of them have none, not even one that is lost.
+func (p *planner) countHosts() int {
 	for _, id := range p.Eligible {
-		set[id] = true
+		if h, ok := p.roster.hosts[id]; ok {
+			h.eligible = true
+		} else {
+			p.free = append(p.free, id)
+		}
 	}
-	return set
+	slices.Sort(p.free)
+	p.free = slices.Compact(p.free)
+	n := len(p.free)
+	for _, m := range p.members {
+		if h := m.host; !h.hoped && (h.eligible || m.standing != lost && m.silent && !m.draining) {
+			h.hoped = true
+			n++
+		}
+	}
+	return n
 }
 
 // aimDaemon finds the tasks that a DAEMON service has where it should have none,
 // and more than one on an instance: a protected one, then the one furthest on,
 // then the oldest, stays.
 func (p *planner) aimDaemon() {
-	eligible := p.eligible()
-	kept := map[model.InstanceID]*member{}
 	for _, m := range p.members {
 		if !m.live() || m.unwanted {
 			continue
 		}
-		if !eligible[m.task.Instance] && !m.silent {
+		h := m.host
+		if !h.eligible && !m.silent {
 			m.unwanted = true
 			continue
 		}
-		k := kept[m.task.Instance]
 		switch {
-		case k == nil:
-			kept[m.task.Instance] = m
-		case m.outranks(k):
-			k.unwanted = true
-			kept[m.task.Instance] = m
+		case h.kept == nil:
+			h.kept = m
+		case m.outranks(h.kept):
+			h.kept.unwanted = true
+			h.kept = m
 		default:
 			m.unwanted = true
 		}
@@ -143,14 +151,18 @@ func (p *planner) missing() Start {
 	}
 	// A DAEMON task that is still stopping may hold the ports that the next one
 	// needs, so each instance takes one only when it has none.
-	taken := map[model.InstanceID]bool{}
 	for _, m := range p.members {
 		if m.standing != lost {
-			taken[m.task.Instance] = true
+			m.host.taken = true
 		}
 	}
-	free := slices.Clone(p.Eligible)
+	free := slices.Clone(p.free)
+	for _, m := range p.members {
+		if h := m.host; h.eligible && !h.taken {
+			h.taken = true
+			free = append(free, h.id)
+		}
+	}
 	slices.Sort(free)
-	free = slices.DeleteFunc(slices.Compact(free), func(id model.InstanceID) bool { return taken[id] })
 	return Start{Count: len(free), Instances: free}
 }

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/longshore/longshore/controlplane/model"
@@ -9,7 +10,7 @@ import (
 )
 
 // BenchmarkPlan_ByState plans once for services of several sizes: at rest, in the middle of a
-// rollout, and before there is anything.
+// rollout, and before there is anything; the first time, and when 100 tasks have changed since the last.
 func BenchmarkPlan_ByState(b *testing.B) {
 	for _, n := range []int{1_000, 10_000} {
 		for _, kind := range []ecs.SchedulingStrategy{ecs.SchedulingStrategyREPLICA, ecs.SchedulingStrategyDAEMON} {
@@ -18,9 +19,19 @@ func BenchmarkPlan_ByState(b *testing.B) {
 				hosts = n / 10
 			}
 			for _, state := range []string{"empty", "steady", "rollout"} {
-				b.Run(fmt.Sprintf("%s/tasks=%d/%s", kind, n, state), func(b *testing.B) {
-					in := benchInput(b, kind, n, hosts, state)
+				in := benchInput(b, kind, n, hosts, state)
+				b.Run(fmt.Sprintf("%s/tasks=%d/%s/first", kind, n, state), func(b *testing.B) {
 					for b.Loop() {
+						Plan(in)
+					}
+				})
+				b.Run(fmt.Sprintf("%s/tasks=%d/%s/later", kind, n, state), func(b *testing.B) {
+					in := in
+					in.Roster = NewRoster(slices.Values(in.Tasks))
+					for b.Loop() {
+						for _, t := range in.Tasks[:min(len(in.Tasks), 100)] {
+							in.Roster.Note(t)
+						}
 						Plan(in)
 					}
 				})

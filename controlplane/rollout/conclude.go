@@ -57,6 +57,9 @@ func (p *planner) saidBlocked() bool {
 }
 
 func (p *planner) shieldedUnwanted() int {
+	if p.census().shielded == 0 {
+		return 0
+	}
 	n := 0
 	for _, m := range p.members {
 		if m.live() && m.unwanted && m.shielded {
@@ -69,10 +72,13 @@ func (p *planner) shieldedUnwanted() int {
 // heldUp names the first deployment that has more protected tasks than it is to
 // have tasks.
 func (p *planner) heldUp() model.DeploymentID {
+	if p.census().shielded == 0 {
+		return ""
+	}
 	shielded := map[model.DeploymentID]int{}
 	for _, m := range p.members {
 		if m.live() && m.shielded {
-			shielded[m.task.Deployment]++
+			shielded[m.deployment]++
 		}
 	}
 	for i := range p.svc.Deployments {
@@ -127,22 +133,32 @@ func (p *planner) close(c census) {
 // trimDeployments counts the tasks of the older deployments and drops those that
 // have none. One that has FAILED stays to be seen until its successor is there.
 func (p *planner) trimDeployments(settled bool) {
-	live, held := map[model.DeploymentID]int32{}, map[model.DeploymentID]bool{}
+	if len(p.svc.Deployments) == 1 {
+		return // the PRIMARY one
+	}
+	all := p.svc.Deployments
+	held := make([]bool, len(all))
+	for i := range all[1:] {
+		all[1+i].DesiredCount = 0
+	}
 	for _, m := range p.members {
-		if m.standing != lost {
-			held[m.task.Deployment] = true
+		if m.standing == lost || m.deployment == all[0].ID {
+			continue
 		}
-		if m.live() {
-			live[m.task.Deployment]++
-		}
-	}
-	p.svc.Deployments = slices.DeleteFunc(p.svc.Deployments, func(d model.Deployment) bool {
-		failed := d.RolloutState == ecs.DeploymentRolloutStateFAILED && !settled
-		return d.Status != model.DeploymentPrimary && !held[d.ID] && !failed
-	})
-	for i := range p.svc.Deployments {
-		if d := &p.svc.Deployments[i]; d.Status != model.DeploymentPrimary {
-			d.DesiredCount = live[d.ID]
+		for i := range all {
+			if all[i].ID != m.deployment {
+				continue
+			}
+			if held[i] = true; m.live() {
+				all[i].DesiredCount++
+			}
 		}
 	}
+	kept := all[:1]
+	for i := 1; i < len(all); i++ {
+		if held[i] || all[i].RolloutState == ecs.DeploymentRolloutStateFAILED && !settled {
+			kept = append(kept, all[i])
+		}
+	}
+	p.svc.Deployments = kept
 }

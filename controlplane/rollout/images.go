@@ -13,10 +13,7 @@ func (p *planner) pinImages() {
 	primary := p.svc.Primary()
 	first := map[string]*model.Task{}
 	found := map[string]string{}
-	for _, t := range p.Tasks {
-		if t.Deployment != primary.ID {
-			continue
-		}
+	look := func(t *model.Task) {
 		for i := range t.Containers {
 			c := &t.Containers[i]
 			if c.ImageDigest == "" || primary.Images[c.Name] != "" {
@@ -25,6 +22,16 @@ func (p *planner) pinImages() {
 			if f := first[c.Name]; f == nil || earlier(t, f) {
 				first[c.Name], found[c.Name] = t, c.ImageDigest
 			}
+		}
+	}
+	for _, m := range p.members {
+		if m.digests && m.deployment == primary.ID {
+			look(m.task)
+		}
+	}
+	for _, t := range p.ended {
+		if t.Deployment == primary.ID {
+			look(t)
 		}
 	}
 	if len(found) == 0 {

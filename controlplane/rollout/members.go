@@ -1,12 +1,9 @@
 package rollout
 
 import (
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/longshore/longshore/controlplane/model"
-	"github.com/longshore/longshore/proto/ecs"
 )
 
 // standing is what a task that is not STOPPED is worth to its service.
@@ -23,7 +20,24 @@ const (
 
 // member is a task that is not STOPPED.
 type member struct {
-	task     *model.Task
+	// What its record says; see Roster.
+	task           *model.Task
+	host           *host
+	deployment     model.DeploymentID
+	definition     model.DefinitionRef
+	startedAt      time.Time
+	protectedUntil time.Time
+	status         standing // leaving or pending, or else healthy: its health is judged apart
+	failing        bool     // its health checks, or a target's
+	proven         bool     // HEALTHY, say its own health checks
+	targets        bool     // it has some
+	passing        bool     // and all of them pass
+	stopping       bool     // it is to stop
+	lost           bool     // it was noted as lost
+	inTraffic      bool
+	digests        bool // some image digests are known
+
+	// What one plan makes of it.
 	standing standing
 	zone     string
 	draining bool // its instance is to be emptied
@@ -37,96 +51,82 @@ type member struct {
 // live tells whether a member is to go on for all that is known.
 func (m *member) live() bool { return m.standing >= pending }
 
-// classify looks at every task that is not STOPPED.
+// classify says of every task that is not STOPPED where it stands now.
 func (p *planner) classify() {
-	all := make([]member, 0, len(p.Tasks))
-	p.members = make([]*member, 0, len(p.Tasks))
-	for _, t := range p.Tasks {
-		if t.LastStatus != model.TaskStopped {
-			all = append(all, p.look(t))
-			p.members = append(p.members, &all[len(all)-1])
+	for _, m := range p.members {
+		p.visit(m.host)
+		p.judge(m)
+	}
+	p.counted = false
+}
+
+// judge sets all that one plan makes of a task before it weighs tasks against each other.
+func (p *planner) judge(m *member) {
+	h := m.host
+	m.zone, m.draining, m.silent = h.zone, h.draining, !h.silentSince.IsZero()
+	m.standing, m.unwanted, m.shielded, m.undecided = lost, false, false, false
+	if h.gone {
+		return
+	}
+	m.standing = p.standing(m)
+	m.undecided = m.standing == unproven && !m.failing && (m.targets || p.hasHealthCheck(m.definition))
+	if p.Now.Before(m.protectedUntil) && !m.draining && !p.closing() {
+		m.shielded = true
+		p.wakeAt(m.protectedUntil)
+	}
+}
+
+// visit says of an instance, once a plan, what goes for all tasks on it now.
+func (p *planner) visit(h *host) {
+	if h.plan == p.roster.plan {
+		return
+	}
+	h.plan = p.roster.plan
+	if !h.read {
+		i, ok := p.Instance(h.id)
+		*h = host{id: h.id, members: h.members, plan: h.plan, read: true, missing: !ok || i.Status == model.StatusInactive}
+		if !h.missing {
+			h.zone, h.draining, h.silentSince = zone(i), i.Status == model.StatusDraining, i.SilentSince
 		}
 	}
-	slices.SortFunc(p.members, func(a, b *member) int { return strings.Compare(string(a.task.ID), string(b.task.ID)) })
-	p.spread = countSpread(p.members)
-}
-
-func (p *planner) look(t *model.Task) member {
-	h := p.host(t.Instance)
-	m := member{task: t, zone: h.zone, draining: h.draining, silent: h.silent}
-	if h.gone {
-		return m
-	}
-	m.standing = p.standing(t)
-	m.undecided = m.standing == unproven && failing(t) == nil && t.HealthStatus != ecs.HealthStatusUNHEALTHY &&
-		(p.hasHealthCheck(t.Definition) || len(t.Targets) > 0)
-	if t.Protected(p.Now) && !m.draining && !p.closing() {
-		m.shielded = true
-		p.wakeAt(t.ProtectedUntil)
-	}
-	return m
-}
-
-// host is what a plan must know of an instance.
-type host struct {
-	zone     string
-	draining bool
-	silent   bool
-	gone     bool // or silent for too long: its tasks are lost
-}
-
-// host looks an instance up once for all of its tasks.
-func (p *planner) host(id model.InstanceID) host {
-	h, known := p.hosts[id]
-	if !known {
-		h = p.lookUp(id)
-		p.hosts[id] = h
-	}
-	return h
-}
-
-func (p *planner) lookUp(id model.InstanceID) host {
-	i, ok := p.Instance(id)
-	if !ok || i.Status == model.StatusInactive {
-		return host{gone: true}
-	}
-	h := host{zone: zone(i), draining: i.Status == model.StatusDraining, silent: !i.SilentSince.IsZero()}
-	if h.silent {
-		limit := i.SilentSince.Add(p.Settings.SilentLimit)
+	h.gone, h.eligible, h.hoped, h.taken, h.kept = h.missing, false, false, false, nil
+	if !h.silentSince.IsZero() {
+		limit := h.silentSince.Add(p.Settings.SilentLimit)
 		h.gone = !p.Now.Before(limit)
 		p.wakeAt(limit)
 	}
-	return h
 }
 
 // hasHealthCheck looks a definition up once for all of its tasks.
 func (p *planner) hasHealthCheck(d model.DefinitionRef) bool {
+	if p.last.definition == d {
+		return p.last.checked
+	}
 	checked, known := p.checked[d]
 	if !known {
 		checked = p.HealthChecked(d)
 		p.checked[d] = checked
 	}
+	p.last.definition, p.last.checked = d, checked
 	return checked
 }
 
-func (p *planner) standing(t *model.Task) standing {
+func (p *planner) standing(m *member) standing {
 	switch {
-	case t.DesiredStatus == model.TaskStopped || model.TaskRunning.Before(t.LastStatus):
-		return leaving
-	case t.LastStatus.Starting():
-		return pending
-	case t.HealthStatus == ecs.HealthStatusUNHEALTHY || failing(t) != nil:
-		if end := t.StartedAt.Add(p.grace()); p.Now.Before(end) {
+	case m.status != healthy:
+		return m.status
+	case m.failing:
+		if end := m.startedAt.Add(p.grace()); p.Now.Before(end) {
 			p.wakeAt(end)
 			return unproven
 		}
 		return unhealthy
-	case p.hasHealthCheck(t.Definition) && t.HealthStatus != ecs.HealthStatusHEALTHY, !passing(t):
+	case p.hasHealthCheck(m.definition) && !m.proven, !m.passing:
 		return unproven
-	case p.hasHealthCheck(t.Definition), len(t.Targets) > 0:
+	case p.hasHealthCheck(m.definition), m.targets:
 		return healthy
 	}
-	if end := t.StartedAt.Add(p.Settings.HealthyAfter); p.Now.Before(end) {
+	if end := m.startedAt.Add(p.Settings.HealthyAfter); p.Now.Before(end) {
 		p.wakeAt(end)
 		return unproven
 	}
@@ -159,11 +159,20 @@ type census struct {
 	unproven int // all that may yet be
 	settling int // pending, unproven, unhealthy or leaving: will be something else soon
 	occupied int // all that hold a place: not lost
+	shielded int // live and protected
 }
 
+// census counts the members, again only if one has changed since.
 func (p *planner) census() census {
+	if !p.counted {
+		p.counts, p.counted = countMembers(p.members), true
+	}
+	return p.counts
+}
+
+func countMembers(members []*member) census {
 	var c census
-	for _, m := range p.members {
+	for _, m := range members {
 		if m.standing == lost {
 			continue
 		}
@@ -179,8 +188,13 @@ func (p *planner) census() census {
 		default:
 			c.settling++
 		}
+		if !m.live() {
+			continue
+		}
+		if m.shielded {
+			c.shielded++
+		}
 		switch {
-		case !m.live():
 		case m.unwanted:
 			c.unwanted++
 		default:

@@ -14,16 +14,10 @@ import (
 // ended. What the service or a caller stopped, or the loss of a host, says
 // nothing about the deployment.
 func (p *planner) countOutcomes() {
-	var ended []*model.Task
-	for _, t := range p.Tasks {
-		if t.LastStatus == model.TaskStopped && !t.OutcomeCounted {
-			ended = append(ended, t)
-		}
-	}
-	slices.SortFunc(ended, func(a, b *model.Task) int {
+	slices.SortFunc(p.ended, func(a, b *model.Task) int {
 		return cmp.Or(a.StoppedAt.Compare(b.StoppedAt), cmp.Compare(a.ID, b.ID))
 	})
-	for _, t := range ended {
+	for _, t := range p.ended {
 		c, ok := p.change(t)
 		if !ok {
 			return
@@ -104,8 +98,11 @@ func (p *planner) resetsOnHealthy() bool {
 
 // settleCounters resets them if tasks of the PRIMARY deployment do run.
 func (p *planner) settleCounters() {
+	if p.svc.FailedStarts == 0 && p.svc.PauseUntil.IsZero() && p.svc.Primary().FailedTasks == 0 {
+		return // they are what they would become
+	}
 	for _, m := range p.members {
-		if m.standing == healthy && m.task.Deployment == p.svc.Primary().ID {
+		if m.standing == healthy && m.deployment == p.svc.Primary().ID {
 			p.succeeded(m.task, true)
 		}
 	}

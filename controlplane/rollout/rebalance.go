@@ -103,12 +103,12 @@ func (p *planner) stopMoved() bool {
 }
 
 // reportMoved writes the events of tasks that were stopped in favour of other zones.
-func (p *planner) reportMoved(ids []model.TaskID) {
+func (p *planner) reportMoved(tasks []*model.Task) {
 	byZone := map[string][]model.TaskID{}
-	for _, id := range ids {
-		p.moved[id] = true
-		zone := p.host(p.changed[id].Instance).zone
-		byZone[zone] = append(byZone[zone], id)
+	for _, t := range tasks {
+		p.moved[t.ID] = true
+		zone := p.roster.hosts[t.Instance].zone
+		byZone[zone] = append(byZone[zone], t.ID)
 	}
 	for _, zone := range sortedKeys(byZone) {
 		p.event(hasStoppedInZone(p.svc.Name, zone, byZone[zone]))
@@ -118,10 +118,13 @@ func (p *planner) reportMoved(ids []model.TaskID) {
 // rebalance starts tasks in the zones that have too few, if the service is steady but for
 // that.
 func (p *planner) rebalance() {
+	if !p.rebalances() {
+		return
+	}
 	c := p.census()
 	steady := c.occupied == p.limits.desired && c.serving == p.limits.desired && !p.cut && p.stops == 0 && p.begin.Count == 0
 	completed := p.svc.Primary().RolloutState == ecs.DeploymentRolloutStateCOMPLETED
-	if !p.rebalances() || !steady || !completed {
+	if !steady || !completed {
 		return
 	}
 	if p.Now.Before(p.svc.PauseUntil) {

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -49,6 +50,8 @@ type Input struct {
 	// those STOPPED whose OutcomeCounted is not set. Their times must be those of
 	// the clock that Now is read from.
 	Tasks []*model.Task
+	// Roster, if not nil, has the tasks in the place of Tasks, and is up to date.
+	Roster *Roster
 	// Instance finds a container instance of the service's cluster.
 	Instance func(model.InstanceID) (*model.Instance, bool)
 	// HealthChecked tells whether an essential container of a definition has a
@@ -76,8 +79,9 @@ type Output struct {
 	// Tasks are the records to store: tasks to stop (DesiredStatus STOPPED, with
 	// code and reason, Version counted up), tasks that come into their target groups
 	// or leave them, and notes that only the next plan
-	// reads (OutcomeCounted, Lost).
-	Tasks []*model.Task
+	// reads (OutcomeCounted, Lost). Replaced are the records of the input in whose
+	// places they come, in the same order.
+	Tasks, Replaced []*model.Task
 	// Start says how many tasks to start.
 	Start Start
 	// Starts says it for each task set, if the service is made of such.
@@ -104,15 +108,20 @@ type Start struct {
 	Instances []model.InstanceID
 }
 
-// Plan decides what the service must do now. Its cost grows with the tasks given.
+// Plan decides what the service must do now. It goes through all tasks, but with a
+// Roster it reads only the records that have changed since the last plan.
 func Plan(in Input) Output {
 	if in.Service.Status == model.StatusInactive {
 		return Output{Service: in.Service}
 	}
+	if in.Roster == nil {
+		in.Roster = NewRoster(slices.Values(in.Tasks))
+	}
+	in.Roster.plan++
 	if in.Service.HasTaskSets() {
 		return planSets(in)
 	}
-	p := newPlanner(in)
+	p := newPlanner(in, in.Roster.byID(), slices.Collect(maps.Values(in.Roster.ended)))
 	p.countOutcomes()
 	p.pinImages()
 	p.classify()
@@ -136,17 +145,26 @@ func Plan(in Input) Output {
 type planner struct {
 	Input
 	svc     model.Service // the record as it is to become
+	roster  *Roster
 	members []*member     // the tasks that are not STOPPED, sorted by id
+	ended   []*model.Task // those that are
+	counts  census
+	counted bool // the counts hold
 	limits  limits
-	hosts   map[model.InstanceID]host
+	hosts   *int               // that a DAEMON service is to have a task on; nil before they are counted
+	free    []model.InstanceID // of those, with no task of it; sorted
 	checked map[model.DefinitionRef]bool
+	last    struct { // of checked, that was asked for last
+		definition model.DefinitionRef
+		checked    bool
+	}
 
 	changed map[model.TaskID]*model.Task
-	order   []model.TaskID // of changed, as they came
-	left    int            // task records that may still be changed or started
-	cut     bool           // the plan would have done more, had left allowed
+	order   []*model.Task // of which changed are copies, as they came
+	left    int           // task records that may still be changed or started
+	cut     bool          // the plan would have done more, had left allowed
 	stops   int
-	spread  spread
+	spread  *spread
 	begin   Start
 	moves   []Move
 	moved   map[model.TaskID]bool // those stopped in favour of another zone
@@ -155,10 +173,12 @@ type planner struct {
 	wake    time.Time
 }
 
-func newPlanner(in Input) *planner {
+// newPlanner begins a plan for those of the tasks of the roster that are given.
+func newPlanner(in Input, members []*member, ended []*model.Task) *planner {
 	p := &planner{
-		Input: in, svc: *in.Service, changed: map[model.TaskID]*model.Task{}, moved: map[model.TaskID]bool{}, left: in.Settings.MaxChanges,
-		hosts: map[model.InstanceID]host{}, checked: map[model.DefinitionRef]bool{},
+		Input: in, svc: *in.Service, roster: in.Roster, members: members, ended: ended, spread: newSpread(members),
+		changed: map[model.TaskID]*model.Task{}, moved: map[model.TaskID]bool{}, left: in.Settings.MaxChanges,
+		checked: map[model.DefinitionRef]bool{},
 	}
 	p.svc.Deployments = slices.Clone(in.Service.Deployments)
 	return p
@@ -177,7 +197,7 @@ func (p *planner) change(t *model.Task) (*model.Task, bool) {
 	p.left--
 	c := *t
 	p.changed[t.ID] = &c
-	p.order = append(p.order, t.ID)
+	p.order = append(p.order, t)
 	return &c, true
 }
 
@@ -206,9 +226,7 @@ func (p *planner) daemon() bool {
 func (p *planner) output() Output {
 	out := Output{Service: p.Service, Start: p.begin, Moves: p.moves, Events: p.events, WakeAt: p.wake,
 		Desired: p.limits.desired, AtLeast: p.limits.least, AtMost: p.limits.most}
-	for _, id := range p.order {
-		out.Tasks = append(out.Tasks, p.changed[id])
-	}
+	p.addChanges(&out)
 	if p.cut {
 		out.WakeAt = p.Now
 	}
@@ -217,6 +235,13 @@ func (p *planner) output() Output {
 		out.Service = &p.svc
 	}
 	return out
+}
+
+// addChanges writes the changed tasks into an answer.
+func (p *planner) addChanges(out *Output) {
+	for _, t := range p.order {
+		out.Tasks, out.Replaced = append(out.Tasks, p.changed[t.ID]), append(out.Replaced, t)
+	}
 }
 
 // stampDeployments sets UpdatedAt where a deployment changed.

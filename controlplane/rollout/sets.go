@@ -68,13 +68,24 @@ func planSets(in Input) Output {
 func newSetsPlanner(in Input) *setsPlanner {
 	p := &setsPlanner{Input: in, svc: *in.Service, out: Output{Service: in.Service}}
 	p.svc.TaskSets = slices.Clone(in.Service.TaskSets)
-	tasks := map[model.DeploymentID][]*model.Task{}
-	for _, t := range in.Tasks {
-		tasks[t.Deployment] = append(tasks[t.Deployment], t)
+	tasks := map[model.DeploymentID]*tasksOfSet{}
+	of := func(id model.DeploymentID) *tasksOfSet {
+		if tasks[id] == nil {
+			tasks[id] = &tasksOfSet{}
+		}
+		return tasks[id]
+	}
+	for _, m := range in.Roster.byID() {
+		s := of(m.deployment)
+		s.members = append(s.members, m)
+	}
+	for _, t := range in.Roster.ended {
+		s := of(t.Deployment)
+		s.ended = append(s.ended, t)
 	}
 	for i := range p.svc.TaskSets {
 		set := &p.svc.TaskSets[i]
-		p.add(set, tasks[set.ID])
+		p.add(set, of(set.ID))
 		delete(tasks, set.ID)
 	}
 	for _, id := range sortedKeys(tasks) {
@@ -84,15 +95,20 @@ func newSetsPlanner(in Input) *setsPlanner {
 	return p
 }
 
+// tasksOfSet are the tasks of one task set.
+type tasksOfSet struct {
+	members []*member
+	ended   []*model.Task
+}
+
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 	return slices.Sorted(maps.Keys(m))
 }
 
-func (p *setsPlanner) add(set *model.TaskSet, tasks []*model.Task) {
+func (p *setsPlanner) add(set *model.TaskSet, tasks *tasksOfSet) {
 	in := p.Input
-	in.Tasks = tasks
 	in.Service = setView(p.Service, set)
-	p.parts = append(p.parts, &setPart{planner: newPlanner(in), set: set, count: in.Service.DesiredCount})
+	p.parts = append(p.parts, &setPart{planner: newPlanner(in, tasks.members, tasks.ended), set: set, count: in.Service.DesiredCount})
 }
 
 // setView is a task set as if it were a service with one deployment.
@@ -115,13 +131,9 @@ func (p *setsPlanner) within(s *setPart, work func()) {
 // shareSpread lets all parts go by the tasks of the whole service when they choose
 // which of theirs to take away.
 func (p *setsPlanner) shareSpread() {
-	var all []*member
+	whole := newSpread(p.Roster.byID())
 	for _, s := range p.parts {
-		all = append(all, s.members...)
-	}
-	whole := countSpread(all)
-	for _, s := range p.parts {
-		s.spread = whole // maps: what one part stops, the others see
+		s.spread = whole // what one part stops, the others see
 	}
 }
 
@@ -146,7 +158,7 @@ func (s *setPart) stopWhatMustGo() {
 // reached: should a host come back, nobody would know them any more.
 func (s *setPart) abandonLost() {
 	for _, m := range s.members {
-		if m.standing == lost && m.task.DesiredStatus != model.TaskStopped && !s.stop(m, scalingReason(s.set.ID)) {
+		if m.standing == lost && !m.stopping && !s.stop(m, scalingReason(s.set.ID)) {
 			return
 		}
 	}
@@ -195,9 +207,7 @@ func (p *setsPlanner) conclude(s *setPart) {
 			p.out.Events = append(p.out.Events, updatedState(p.svc.Name, set.ID, stability))
 		}
 	}
-	for _, id := range s.order {
-		p.out.Tasks = append(p.out.Tasks, s.changed[id])
-	}
+	s.addChanges(&p.out)
 	if s.begin.Count > 0 {
 		p.out.Starts = append(p.out.Starts, SetStart{set.ID, s.begin.Count})
 	}

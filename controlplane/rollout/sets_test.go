@@ -55,6 +55,7 @@ func (w *world) planSets() Output {
 		w.t.Fatalf("the plan changed its input")
 	}
 	w.checkRepeatable(in, out)
+	w.checkKept(in, out)
 	w.checkSets(in, out)
 	w.events = append(w.events, out.Events...)
 	for _, t := range out.Tasks {

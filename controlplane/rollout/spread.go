@@ -5,31 +5,39 @@ import (
 	"container/heap"
 	"iter"
 	"slices"
-
-	"github.com/longshore/longshore/controlplane/model"
 )
 
-// spread is how the live tasks of a service are spread over zones and instances.
+// spread is how the live tasks of a service are spread over zones and instances. It is
+// counted when it is first asked for; the number of an instance is kept with its host.
 type spread struct {
-	zones     map[string]int
-	instances map[model.InstanceID]int
+	members []*member
+	counted bool
+	zones   map[string]int
 }
 
-func countSpread(members []*member) spread {
-	s := spread{zones: map[string]int{}, instances: map[model.InstanceID]int{}}
-	for _, m := range members {
+func newSpread(members []*member) *spread { return &spread{members: members} }
+
+func (s *spread) count() {
+	if s.counted {
+		return
+	}
+	s.counted, s.zones = true, map[string]int{}
+	for _, m := range s.members {
+		m.host.tasks = 0
+	}
+	for _, m := range s.members {
 		if m.live() {
 			s.zones[m.zone]++
-			s.instances[m.task.Instance]++
+			m.host.tasks++
 		}
 	}
-	return s
 }
 
-func (s spread) remove(m *member) {
-	if m.live() {
+// remove takes away a task that is about to be not live any more.
+func (s *spread) remove(m *member) {
+	if s.counted && m.live() {
 		s.zones[m.zone]--
-		s.instances[m.task.Instance]--
+		m.host.tasks--
 	}
 }
 
@@ -55,14 +63,14 @@ func byRank(candidates []*member, rank func(*member) int) [][]*member {
 // order says in which order to take tasks away so that what stays is spread
 // evenly: each time from the zone with the most tasks of the service, there from
 // the instance with the most, and there the newest.
-func (s spread) order(candidates []*member) iter.Seq[*member] {
+func (s *spread) order(candidates []*member) iter.Seq[*member] {
 	return func(yield func(*member) bool) {
+		s.count()
 		zones := s.stacks(candidates)
 		for len(zones) > 0 {
 			z := zones[0]
 			i := z.inner[0]
-			m := i.members[0]
-			i.members = i.members[1:]
+			m := i.newest()
 			i.tasks--
 			z.tasks--
 			z.inner.settle(len(i.members) == 0)
@@ -74,33 +82,29 @@ func (s spread) order(candidates []*member) iter.Seq[*member] {
 	}
 }
 
-// stacks arranges candidates by zone, instance and age.
-func (s spread) stacks(candidates []*member) stackHeap {
-	sorted := slices.Clone(candidates)
-	slices.SortFunc(sorted, func(a, b *member) int {
-		return cmp.Or(b.task.CreatedAt.Compare(a.task.CreatedAt), cmp.Compare(a.task.ID, b.task.ID))
-	})
-	type place struct {
-		zone     string
-		instance model.InstanceID
-	}
+// stacks arranges candidates by zone and instance.
+func (s *spread) stacks(candidates []*member) stackHeap {
 	var zones stackHeap
-	byZone, byPlace := map[string]*stack{}, map[place]*stack{}
-	for _, m := range sorted {
-		z := byZone[m.zone]
-		if z == nil {
-			z = &stack{name: m.zone, tasks: s.zones[m.zone]}
-			byZone[m.zone] = z
-			zones = append(zones, z)
-		}
-		at := place{m.zone, m.task.Instance}
-		i := byPlace[at]
+	byZone := map[string]*stack{}
+	var hosts []*host
+	for _, m := range candidates {
+		i := m.host.stack
 		if i == nil {
-			i = &stack{name: string(at.instance), tasks: s.instances[at.instance]}
-			byPlace[at] = i
+			z := byZone[m.zone]
+			if z == nil {
+				z = &stack{name: m.zone, tasks: s.zones[m.zone]}
+				byZone[m.zone] = z
+				zones = append(zones, z)
+			}
+			i = &stack{name: string(m.host.id), tasks: m.host.tasks}
+			m.host.stack = i
+			hosts = append(hosts, m.host)
 			z.inner = append(z.inner, i)
 		}
 		i.members = append(i.members, m)
+	}
+	for _, h := range hosts {
+		h.stack = nil
 	}
 	for _, z := range zones {
 		heap.Init(&z.inner)
@@ -115,6 +119,20 @@ type stack struct {
 	tasks   int // of the service, candidates or not
 	inner   stackHeap
 	members []*member
+	sorted  bool // the members, the newest first
+}
+
+// newest takes the newest member off the stack of an instance.
+func (s *stack) newest() *member {
+	if !s.sorted {
+		s.sorted = true
+		slices.SortFunc(s.members, func(a, b *member) int {
+			return cmp.Or(b.task.CreatedAt.Compare(a.task.CreatedAt), compareMembers(a, b))
+		})
+	}
+	m := s.members[0]
+	s.members = s.members[1:]
+	return m
 }
 
 // stackHeap is a heap of stacks, the fullest first.

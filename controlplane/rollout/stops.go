@@ -21,6 +21,7 @@ func (p *planner) stop(m *member, reason string) bool {
 	if m.standing != lost {
 		p.spread.remove(m)
 		m.standing = leaving
+		p.counted = false
 	}
 	p.stops++
 	return true
@@ -42,7 +43,7 @@ func (p *planner) stopUnhealthy() {
 		}
 		p.event(event)
 		p.left = max(0, p.left-2) // one event a task is stored, too, and pushes out an old one
-		if m.task.Deployment == p.svc.Primary().ID {
+		if m.deployment == p.svc.Primary().ID {
 			p.svc.Primary().FailedTasks++
 		}
 	}
@@ -51,9 +52,12 @@ func (p *planner) stopUnhealthy() {
 // stopUnwanted stops the tasks that are to be replaced: those that do not serve
 // at once, the others as far as enough healthy ones stay.
 func (p *planner) stopUnwanted() {
+	if p.census().unwanted == 0 && !p.closing() {
+		return
+	}
 	var candidates []*member
 	for _, m := range p.members {
-		if m.unwanted && (m.live() || p.closing() && m.task.DesiredStatus != model.TaskStopped) {
+		if m.unwanted && (m.live() || p.closing() && !m.stopping) {
 			candidates = append(candidates, m)
 		}
 	}
@@ -63,6 +67,9 @@ func (p *planner) stopUnwanted() {
 // stopSurplus stops what a REPLICA service has beyond its desired count.
 func (p *planner) stopSurplus() {
 	if p.daemon() || p.closing() || p.svc.Rebalancing && p.rebalances() && p.stopMoved() {
+		return
+	}
+	if p.census().wanted <= p.limits.desired {
 		return
 	}
 	var candidates []*member
@@ -82,9 +89,9 @@ func (p *planner) surplusRank(m *member) int {
 	switch {
 	case m.standing == pending:
 		return 0
-	case m.task.Lost:
+	case m.lost:
 		return 1
-	case m.task.Deployment != p.svc.Primary().ID:
+	case m.deployment != p.svc.Primary().ID:
 		return 4
 	case m.standing == unproven:
 		return 2
@@ -135,14 +142,14 @@ func (p *planner) stopSome(candidates []*member, n int, rank func(*member) int) 
 func (p *planner) reportStops() {
 	var running []model.TaskID
 	starting := 0
-	for _, id := range p.order {
-		c := p.changed[id]
+	for _, t := range p.order {
+		c := p.changed[t.ID]
 		switch {
-		case c.DesiredStatus != model.TaskStopped || c.LastStatus == model.TaskStopped || p.moved[id]:
+		case c.DesiredStatus != model.TaskStopped || c.LastStatus == model.TaskStopped || p.moved[t.ID]:
 		case c.LastStatus.Starting():
 			starting++
 		default:
-			running = append(running, id)
+			running = append(running, t.ID)
 		}
 	}
 	if len(running) > 0 {
@@ -159,7 +166,7 @@ func (p *planner) markLost() {
 	surplus := !p.daemon() && p.census().wanted > p.limits.desired
 	for _, m := range p.members {
 		gone := m.standing == lost
-		if gone == m.task.Lost || m.task.DesiredStatus == model.TaskStopped || !gone && (!m.live() || surplus) {
+		if gone == m.lost || m.stopping || !gone && (!m.live() || surplus) {
 			continue
 		}
 		c, ok := p.change(m.task)

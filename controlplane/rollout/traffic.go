@@ -29,12 +29,12 @@ func passing(t *model.Task) bool {
 func (p *planner) directTraffic() {
 	joined := map[model.TargetGroupARN]int{}
 	for _, m := range p.members {
+		if !m.inTraffic {
+			continue
+		}
 		t := m.task
 		if c, ok := p.changed[t.ID]; ok {
 			t = c
-		}
-		if !t.InTraffic() {
-			continue
 		}
 		stopping := t.DesiredStatus == model.TaskStopped
 		switch {

@@ -34,6 +34,7 @@ type world struct {
 	settings  Settings
 	events    []string
 	ids       int
+	kept      keeper
 }
 
 func def(revision int32) model.DefinitionRef {
@@ -153,6 +154,7 @@ func (w *world) plan() Output {
 		w.t.Fatalf("the plan changed its input")
 	}
 	w.checkRepeatable(in, out)
+	w.checkKept(in, out)
 	w.checkLimits(in, out)
 	if out.Service.Primary().ID == in.NextDeployment {
 		w.ids++

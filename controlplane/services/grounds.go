@@ -4,40 +4,23 @@ import (
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/rollout"
 	"github.com/longshore/longshore/controlplane/store"
-	"github.com/longshore/longshore/proto/ecs"
 )
 
 // grounds are what a plan rests on beside the records that it replaces. Between the
 // snapshot and the transaction a task that serves may crash, and then stopping another
 // would leave too few; a silent host may come back, and then its tasks count again.
+//
+// Nearly always nothing of the kind has happened to any service of the cluster, which the store
+// can tell at once. Otherwise all that is concerned is looked at, while others wait.
 type grounds struct {
-	serving   []*model.Task // that serve in the snapshot, if the plan stops any that run
-	instances []*model.Instance
+	in     rollout.Input
+	stops  bool // tasks that run, so that those that serve must go on serving
+	starts bool
+	upsets store.Upsets
 }
 
-func groundsOf(in rollout.Input, out rollout.Output) grounds {
-	var g grounds
-	if stopsRunning(out) {
-		for _, t := range in.Tasks {
-			if mayServe(t) {
-				g.serving = append(g.serving, t)
-			}
-		}
-	}
-	if g.serving == nil && !out.StartsAny() {
-		return g
-	}
-	seen := map[model.InstanceID]bool{}
-	for _, t := range in.Tasks {
-		if seen[t.Instance] {
-			continue
-		}
-		seen[t.Instance] = true
-		if i, ok := in.Instance(t.Instance); ok {
-			g.instances = append(g.instances, i)
-		}
-	}
-	return g
+func groundsOf(view *store.Tables, in rollout.Input, out rollout.Output) grounds {
+	return grounds{in: in, stops: stopsRunning(out), starts: out.StartsAny(), upsets: view.Upsets(in.Service.Cluster)}
 }
 
 func stopsRunning(out rollout.Output) bool {
@@ -49,21 +32,31 @@ func stopsRunning(out rollout.Output) bool {
 	return false
 }
 
-func mayServe(t *model.Task) bool {
-	return t.LastStatus == model.TaskRunning && t.DesiredStatus == model.TaskRunning && t.HealthStatus != ecs.HealthStatusUNHEALTHY
+// hold tells whether the newest state still bears the plan.
+func (g *grounds) hold(tx *store.Tx) bool {
+	now := tx.Upsets(g.in.Service.Cluster)
+	if g.stops && now.Tasks != g.upsets.Tasks && !g.stillServing(tx) {
+		return false
+	}
+	return !g.stops && !g.starts || now.Instances == g.upsets.Instances || g.instancesHold(tx)
 }
 
-// hold tells whether the newest state still bears the plan.
-func (g grounds) hold(tx *store.Tx) bool {
-	for _, t := range g.serving {
-		now, ok := tx.Task(t.Cluster, t.ID)
-		if !ok || now != t && (!mayServe(now) || t.HealthStatus == ecs.HealthStatusHEALTHY && now.HealthStatus != t.HealthStatus) {
+// stillServing tells whether all tasks that served serve.
+func (g *grounds) stillServing(tx *store.Tx) bool {
+	for t := range g.in.Roster.Tasks() {
+		if now, ok := tx.Task(t.Cluster, t.ID); store.TaskServes(t) && (!ok || store.CeasesToServe(t, now)) {
 			return false
 		}
 	}
-	for _, i := range g.instances {
-		now, ok := tx.Instance(i.Cluster, i.ID)
-		if !ok || now != i && (now.Status != i.Status || !now.SilentSince.Equal(i.SilentSince)) {
+	return true
+}
+
+// instancesHold tells whether all instances with tasks are what they were.
+func (g *grounds) instancesHold(tx *store.Tx) bool {
+	for id := range g.in.Roster.Instances() {
+		was, known := g.in.Instance(id)
+		now, ok := tx.Instance(g.in.Service.Cluster, id)
+		if known && (!ok || store.Turns(was, now)) {
 			return false
 		}
 	}

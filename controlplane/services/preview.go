@@ -52,6 +52,7 @@ func Look(tx *store.Tx, key model.ServiceKey, settings rollout.Settings, now tim
 			return p, nil
 		}
 		in := l.input(tx.Tables, service, now)
+		in.Roster = rollout.NewRoster(tx.OpenTasksOfService(key))
 		out := rollout.Plan(in)
 		if round == 0 {
 			p.Desired, p.AtLeast, p.AtMost = out.Desired, out.AtLeast, out.AtMost
@@ -81,11 +82,8 @@ func Look(tx *store.Tx, key model.ServiceKey, settings rollout.Settings, now tim
 // look applies a plan as the loop does, and says what it did.
 func (l *Loop) look(tx *store.Tx, planned *model.Service, in rollout.Input, out rollout.Output, now time.Time) (Step, error) {
 	step, have := Step{At: now}, sharesOf(in, out)
-	before := map[model.TaskID]*model.Task{}
-	for _, t := range out.Tasks {
-		current, _ := tx.Task(t.Cluster, t.ID)
-		before[t.ID] = current
-		if t.DesiredStatus == model.TaskStopped && current != nil && current.DesiredStatus != model.TaskStopped {
+	for i, t := range out.Tasks {
+		if t.DesiredStatus == model.TaskStopped && out.Replaced[i].DesiredStatus != model.TaskStopped {
 			step.Stopped = append(step.Stopped, t)
 		}
 	}
@@ -93,7 +91,7 @@ func (l *Loop) look(tx *store.Tx, planned *model.Service, in rollout.Input, out 
 	for t := range tx.LiveTasksOfService(planned.Key()) {
 		there[t.ID] = true
 	}
-	if err := l.apply(tx, planned, before, out, have, now); err != nil {
+	if err := l.apply(tx, planned, out, have, now); err != nil {
 		return step, err
 	}
 	after, _ := tx.Service(planned.Key())

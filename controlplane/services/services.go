@@ -33,6 +33,7 @@ type Config struct {
 type Loop struct {
 	cfg   Config
 	queue *queue
+	news  *news
 	plans prometheus.Histogram
 
 	mu sync.Mutex
@@ -68,6 +69,7 @@ func newLoop(cfg Config) *Loop {
 	return &Loop{
 		cfg:     cfg,
 		queue:   newQueue(),
+		news:    newNews(),
 		blocked: map[model.ClusterName]map[model.ServiceName]struct{}{},
 		daemons: map[model.ClusterName]map[model.ServiceName]struct{}{},
 		even:    map[model.ClusterName]map[model.ServiceName]struct{}{},
@@ -82,7 +84,9 @@ func newLoop(cfg Config) *Loop {
 // Run works until ctx ends or the store does.
 func (l *Loop) Run(ctx context.Context) error {
 	defer l.queue.close()
-	for s := range l.cfg.Store.View().AllServices() {
+	view := l.cfg.Store.View()
+	l.news.begin(view)
+	for s := range view.AllServices() {
 		if store.ServiceLive(s) {
 			l.note(l.daemons, s.Key(), isDaemon(s))
 			l.note(l.even, s.Key(), spreadsEvenly(s))
@@ -133,6 +137,7 @@ func restAfter(cost time.Duration) time.Duration {
 // observe marks the services that a change concerns. It runs in the store's
 // commit loop.
 func (l *Loop) observe(view *store.Tables, changes []store.Change) {
+	l.news.hear(view, changes)
 	for _, c := range changes {
 		switch next := c.New.(type) {
 		case *model.Task:

@@ -1,6 +1,8 @@
 package services
 
 import (
+	"slices"
+
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/rollout"
 )
@@ -10,11 +12,11 @@ import (
 type shares map[model.DeploymentID]map[string]int
 
 // sharesOf counts them as they are when a plan has been applied, and before it starts
-// anything: nil if it does not. They are counted on the snapshot and not in the
+// anything: nil if it does not, or if the service takes capacity from no provider. They are counted on the snapshot and not in the
 // transaction, which holds up every other writer. A task that ends in between is
 // in the next count.
 func sharesOf(in rollout.Input, out rollout.Output) shares {
-	if !out.StartsAny() {
+	if !out.StartsAny() || !usesProviders(out.Service) {
 		return nil
 	}
 	changed := make(map[model.TaskID]*model.Task, len(out.Tasks))
@@ -22,7 +24,7 @@ func sharesOf(in rollout.Input, out rollout.Output) shares {
 		changed[t.ID] = t
 	}
 	have := shares{}
-	for _, t := range in.Tasks {
+	for t := range in.Roster.Tasks() {
 		if next, ok := changed[t.ID]; ok {
 			t = next
 		}
@@ -31,6 +33,11 @@ func sharesOf(in rollout.Input, out rollout.Output) shares {
 		}
 	}
 	return have
+}
+
+func usesProviders(s *model.Service) bool {
+	return slices.ContainsFunc(s.Deployments, func(d model.Deployment) bool { return len(d.CapacityProviderStrategy) > 0 }) ||
+		slices.ContainsFunc(s.TaskSets, func(t model.TaskSet) bool { return len(t.CapacityProviderStrategy) > 0 })
 }
 
 func (s shares) add(t *model.Task) {

@@ -32,29 +32,27 @@ type outlook struct {
 // that it replaces, and for what it rests on.
 func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (next outlook, err error) {
 	now := time.Now()
-	view := l.cfg.Store.View()
+	view, roster := l.news.catchUp(key)
 	service, ok := view.Service(key)
 	if !ok || !store.ServiceLive(service) {
 		l.note(l.blocked, key, false)
 		l.note(l.byTasks, key, false)
+		l.news.forget(key)
 		return outlook{}, nil
 	}
 	in := l.input(view, service, now)
+	in.Roster = roster
 	out := rollout.Plan(in)
 	next = outlook{wakeAt: out.WakeAt, cost: time.Since(now)}
 	if out.Service == service && len(out.Tasks)+len(out.Events) == 0 && !out.StartsAny() {
 		return next, nil
 	}
-	before := map[model.TaskID]*model.Task{}
-	for _, t := range in.Tasks {
-		before[t.ID] = t
-	}
-	rests, shares := groundsOf(in, out), sharesOf(in, out)
+	rests, shares := groundsOf(view, in, out), sharesOf(in, out)
 	err = l.cfg.Store.Update(ctx, func(tx *store.Tx) error {
 		if !rests.hold(tx) {
 			return errOutdated
 		}
-		return l.apply(tx, service, before, out, shares, now)
+		return l.apply(tx, service, out, shares, now)
 	})
 	if errors.Is(err, errOutdated) {
 		next.wakeAt = now
@@ -67,7 +65,6 @@ func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) rollou
 	in := rollout.Input{
 		Now:            now,
 		Service:        s,
-		Tasks:          slices.Collect(view.OpenTasksOfService(s.Key())),
 		Instance:       func(id model.InstanceID) (*model.Instance, bool) { return view.Instance(s.Cluster, id) },
 		Drain:          func(arn model.TargetGroupARN) time.Duration { return drainOf(view, arn) },
 		HealthChecked:  func(ref model.DefinitionRef) bool { return healthChecked(view, ref) },
@@ -100,12 +97,12 @@ func healthChecked(view *store.Tables, ref model.DefinitionRef) bool {
 }
 
 // apply writes a plan, unless what it rests on has changed.
-func (l *Loop) apply(tx *store.Tx, planned *model.Service, before map[model.TaskID]*model.Task, out rollout.Output, have shares, now time.Time) error {
+func (l *Loop) apply(tx *store.Tx, planned *model.Service, out rollout.Output, have shares, now time.Time) error {
 	if s, ok := tx.Service(planned.Key()); !ok || s != planned {
 		return errOutdated
 	}
-	for _, t := range out.Tasks {
-		if current, ok := tx.Task(t.Cluster, t.ID); !ok || current != before[t.ID] {
+	for i, t := range out.Tasks {
+		if current, ok := tx.Task(t.Cluster, t.ID); !ok || current != out.Replaced[i] {
 			return errOutdated
 		}
 		tx.PutTask(t)

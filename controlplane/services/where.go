@@ -39,11 +39,10 @@ func (l *Loop) eligible(view *store.Tables, s *model.Service) []model.InstanceID
 	if order.DependsOnTasks() {
 		fleet = withoutTasksOf(fleet, view, s)
 	}
-	var out []model.InstanceID
-	for i := range view.LiveInstances(s.Cluster, "") {
-		if _, fits := placement.Explain(fleet, request, string(i.ID)); fits {
-			out = append(out, i.ID)
-		}
+	fitting := placement.Fitting(fleet, request)
+	out := make([]model.InstanceID, len(fitting))
+	for i, id := range fitting {
+		out[i] = model.InstanceID(id)
 	}
 	return out
 }

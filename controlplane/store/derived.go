@@ -15,6 +15,7 @@ type derived struct {
 	epoch   uint64 // of the tables when this copy was made; an older one is frozen
 	fleet   *placement.Fleet
 	counts  ClusterCounts
+	upsets  Upsets
 }
 
 // ClusterCounts are the numbers that DescribeClusters shows.
@@ -50,7 +51,7 @@ func (t *Tables) derivedOf(c model.ClusterName) *derived {
 	case !ok:
 		d = &derived{cluster: c, epoch: t.epoch, fleet: placement.NewFleet()}
 	case d.epoch != t.epoch:
-		d = &derived{cluster: c, epoch: t.epoch, fleet: d.fleet.Clone(), counts: d.counts}
+		d = &derived{cluster: c, epoch: t.epoch, fleet: d.fleet.Clone(), counts: d.counts, upsets: d.upsets}
 	default:
 		return d
 	}
@@ -81,6 +82,7 @@ func (t *Tables) deriveService(old, next *model.Service) {
 func (t *Tables) deriveInstance(old, next *model.Instance) {
 	t.deriveAttributes(old, next)
 	t.deriveInstanceMembers(old, next)
+	t.deriveInstanceUpset(old, next)
 	wasLive, isLive := old != nil && InstanceLive(old), next != nil && InstanceLive(next)
 	switch {
 	case isLive:
@@ -104,6 +106,7 @@ func (t *Tables) deriveTask(old, next *model.Task) {
 	t.deriveTaskUses(old, next)
 	t.deriveMemberships(old, next)
 	t.deriveTaskMember(old, next)
+	t.deriveTaskUpset(old, next)
 	if old != nil && next != nil && TaskLive(old) && TaskLive(next) && old.Instance == next.Instance && stopping(old) == stopping(next) {
 		// The usual change: it holds what it held.
 		if old.LastStatus != next.LastStatus {

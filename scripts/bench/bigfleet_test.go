@@ -163,12 +163,14 @@ func (t *trial) connect() {
 func (t *trial) fill() {
 	heap := t.plane.heap(t)
 	began, cpu, fleet := time.Now(), t.plane.cpuSeconds(t), t.fleetSeconds()
+	profiled := t.profile("service")
 	t.createService()
 	t.awaitRunning(t.size.service)
 	n := float64(t.size.service)
 	t.report("service-tasks/s", n/time.Since(began).Seconds())
 	t.report("service-plane-µs/task", (t.plane.cpuSeconds(t)-cpu)*1e6/n)
 	t.report("service-fleet-µs/task", (t.fleetSeconds()-fleet)*1e6/n)
+	<-profiled
 
 	rest := t.tasks - t.size.service
 	burst := rest / 5 / maxRunTask * maxRunTask
