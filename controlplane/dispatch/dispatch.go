@@ -41,8 +41,7 @@ type InstanceKey struct {
 
 // Dispatcher knows all sessions of one term.
 type Dispatcher struct {
-	cfg     Config
-	metrics *metrics
+	cfg Config
 
 	mu       sync.Mutex
 	sessions map[InstanceKey]*Session
@@ -68,7 +67,7 @@ func New(cfg Config) *Dispatcher {
 		silent:   map[InstanceKey]time.Time{},
 		wake:     make(chan struct{}, 1),
 	}
-	d.metrics = newMetrics(cfg.Registry, d)
+	d.register(cfg.Registry)
 	cfg.Store.Observe(d.observe)
 	return d
 }

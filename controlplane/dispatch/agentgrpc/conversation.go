@@ -62,6 +62,7 @@ func (c *conversation) send(ctx context.Context) error {
 				err = c.server.sendDesired(c.stream, c.cluster, d)
 			}
 		case sequence := <-c.acks:
+			c.server.metrics.acks.Inc()
 			err = c.stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Ack{Ack: &agentv1.Ack{Sequence: sequence}}})
 		case <-beatDue.C:
 			quiet, err = c.beat()
@@ -77,6 +78,7 @@ func (c *conversation) send(ctx context.Context) error {
 // nothing need be said after that.
 func (c *conversation) beat() (quiet time.Duration, err error) {
 	pace := c.session.Pace()
+	c.server.metrics.beats.Inc()
 	return pace * 3 / 2, c.stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Heartbeat{
 		Heartbeat: &agentv1.Heartbeat{IntervalMs: uint32(pace.Milliseconds())},
 	}})
@@ -92,8 +94,10 @@ func (c *conversation) receive(ctx context.Context) error {
 		c.session.Heard()
 		report := m.GetReport()
 		if report == nil {
+			c.server.metrics.heard.Inc()
 			continue
 		}
+		c.server.metrics.reports.Inc()
 		if err := c.session.Report(ctx, c.server.reports(report)); err != nil {
 			return err
 		}

@@ -29,6 +29,7 @@ func (s *Server) sendDesired(stream agentv1.AgentService_SessionServer, cluster 
 	for _, id := range d.Removed {
 		m.Removed = append(m.Removed, s.cfg.Owner.TaskARN(cluster, id))
 	}
+	s.metrics.desired.Inc()
 	return stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Desired{Desired: m}})
 }
 

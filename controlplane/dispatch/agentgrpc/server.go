@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -36,18 +37,20 @@ type Config struct {
 	// Secrets finds the values that task definitions name.
 	Secrets *resolve.Resolver
 	// Tasks are the operations that agents call on behalf of their tasks.
-	Tasks  TaskOperations
-	Logger *slog.Logger
+	Tasks    TaskOperations
+	Logger   *slog.Logger
+	Registry prometheus.Registerer // may be nil
 }
 
 // Server implements agentv1.AgentServiceServer.
 type Server struct {
 	agentv1.UnimplementedAgentServiceServer
-	cfg Config
+	cfg     Config
+	metrics metrics
 }
 
 // New makes the service.
-func New(cfg Config) *Server { return &Server{cfg: cfg} }
+func New(cfg Config) *Server { return &Server{cfg: cfg, metrics: newMetrics(cfg.Registry)} }
 
 var errNotLeader = status.Error(codes.Unavailable, "this control plane does not lead; ask DiscoverPollEndpoint which one does")
 
