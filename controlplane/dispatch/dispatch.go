@@ -41,7 +41,8 @@ type InstanceKey struct {
 
 // Dispatcher knows all sessions of one term.
 type Dispatcher struct {
-	cfg Config
+	cfg    Config
+	rounds rounds
 
 	mu       sync.Mutex
 	sessions map[InstanceKey]*Session
@@ -228,4 +229,5 @@ func (d *Dispatcher) closeAll() {
 		s.end(errors.New("this control plane does not lead any more"))
 	}
 	d.closed = true
+	d.rounds.close()
 }
