@@ -141,6 +141,8 @@ func TestRounds_OnlySoManySpeakAbreastAndARestHasALimit(t *testing.T) {
 		for _, s := range all[1:] {
 			s.mark()
 		}
+		time.Sleep(1700 * time.Millisecond)
+		all[0].mark() // in the rest after the round of all others, which took 600 ms
 		time.Sleep(time.Minute)
 		began := all[0].heard()[0].at
 		at := map[time.Duration]int{}
@@ -150,22 +152,8 @@ func TestRounds_OnlySoManySpeakAbreastAndARestHasALimit(t *testing.T) {
 		if first := time.Second; at[first] != abreast || at[first+200*time.Millisecond] != abreast || at[first+400*time.Millisecond] != abreast-1 {
 			t.Errorf("turns at %v", at)
 		}
-		all[0].mark() // that round took 600 ms: the rest after it was 1 s all the same
-		if got := all[0].heard(); len(got) != 2 {
-			t.Errorf("said %v", got)
-		}
-	})
-}
-
-func TestRounds_ARestIsNoLongerThanItsLimit(t *testing.T) {
-	inBubble(t, []time.Duration{maxRest, 0}, func(_ *rounds, all []*speaker) {
-		all[0].mark() // stalls, and is left to itself
-		synctest.Wait()
-		began := time.Now()
-		all[1].mark()
-		time.Sleep(time.Minute)
-		if got := all[1].heard(); len(got) != 1 || got[0].at.Sub(began) != maxStall+maxRest {
-			t.Errorf("said %v, want something after %v", got, maxStall+maxRest)
+		if got := all[0].heard(); len(got) != 2 || got[1].at.Sub(began) != 1600*time.Millisecond+maxRest {
+			t.Errorf("after %v said %v, want a rest of %v", began, got, maxRest)
 		}
 	})
 }
@@ -223,17 +211,23 @@ func TestRounds_WhoLeavesIsNotWaitedFor(t *testing.T) {
 }
 
 func TestRounds_WhatIsLateWaitsForCompanyOnlyInACrowd(t *testing.T) {
-	inBubble(t, same(2, crowded), func(r *rounds, all []*speaker) {
+	inBubble(t, []time.Duration{crowded, 0, time.Millisecond}, func(r *rounds, all []*speaker) {
 		late := func(s *speaker) {
 			s.mu.Lock()
 			s.marks++
 			s.mu.Unlock()
 			r.want(s.turn, true)
 		}
-		late(all[0])
-		if len(all[0].heard()) != 1 {
+		late(all[2])
+		if len(all[2].heard()) != 1 {
 			t.Fatal("it waits at a quiet time")
 		}
+		late(all[2])
+		time.Sleep(crowded)
+		if len(all[2].heard()) != 2 {
+			t.Fatal("it waits for more than a short rest")
+		}
+		late(all[0])
 		time.Sleep(2 * crowded) // within the rest
 		late(all[1])
 		time.Sleep(time.Minute)
