@@ -222,6 +222,7 @@ func TestRounds_WhatIsLateWaitsForCompanyOnlyInACrowd(t *testing.T) {
 		if len(all[2].heard()) != 1 {
 			t.Fatal("it waits at a quiet time")
 		}
+		time.Sleep(2 * time.Millisecond) // the turn, and a part of the rest
 		late(all[2])
 		time.Sleep(crowded)
 		if len(all[2].heard()) != 2 {
