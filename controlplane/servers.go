@@ -134,8 +134,9 @@ func (c *ControlPlane) serveAgents(ctx context.Context) error {
 		Secrets: resolve.New(resolve.Config{
 			Owner: c.cfg.Owner, Keys: c.cfg.SecretsKeys, Remote: resolve.NewRemote(c.cfg.RemoteSecrets),
 		}),
-		Tasks:  c.api,
-		Logger: c.cfg.Logger,
+		Tasks:    c.api,
+		Logger:   c.cfg.Logger,
+		Registry: c.registry,
 	}))
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(c.cfg.Agents) }()

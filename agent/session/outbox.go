@@ -2,6 +2,7 @@ package session
 
 import (
 	"sync"
+	"time"
 
 	agentv1 "github.com/longshore/longshore/proto/agent/v1"
 )
@@ -11,27 +12,45 @@ const maxBatch = 100
 
 // outbox keeps the newest truth about each task that the control plane names,
 // and what of it still has to be sent. What gathers while a report is on its
-// way goes with the next: one report at a time is under way.
+// way goes with the next, when that is acknowledged. A control plane with much to do
+// is late with that, so that reports gather more; but not for longer than patience.
 type outbox struct {
-	wake chan struct{} // one slot: there may be something to send
+	patience time.Duration // after which a report is sent though the last one is not acknowledged
+	lost     time.Duration // after which a report is sent again
+	wake     chan struct{} // one slot: there may be something to send
 
 	mu       sync.Mutex
 	open     bool // the control plane has said which tasks it wants to know of
 	entries  map[string]*entry
-	queue    []string // ARNs of entries with queued set, oldest first
-	sequence uint64   // of the report under way, or the last one
-	flying   map[string]uint64
+	queue    []*entry // those with queued set, oldest first
+	sequence uint64   // of the last report
+	flying   []flight // reports that are not acknowledged, oldest first
 }
 
 // entry is one task. Its versions count the truths about it.
 type entry struct {
-	state   *agentv1.TaskState // nil: nothing is known yet
-	version uint64
-	queued  bool
+	arn       string
+	state     *agentv1.TaskState // nil: nothing is known yet
+	version   uint64
+	queued    bool
+	forgotten bool // the control plane does not name it any more
 }
 
-func newOutbox() *outbox {
-	return &outbox{wake: make(chan struct{}, 1), entries: map[string]*entry{}}
+// flight is a report that is not acknowledged yet.
+type flight struct {
+	sequence uint64
+	sent     time.Time
+	tasks    []reported
+}
+
+// reported is what a report says of a task: the truth with that version.
+type reported struct {
+	*entry
+	version uint64
+}
+
+func newOutbox(patience, lost time.Duration) *outbox {
+	return &outbox{patience: patience, lost: lost, wake: make(chan struct{}, 1), entries: map[string]*entry{}}
 }
 
 func (o *outbox) poke() {
@@ -51,15 +70,15 @@ func (o *outbox) put(state *agentv1.TaskState) {
 	}
 	e.state = state
 	e.version++
-	o.enqueue(state.Arn, e)
+	o.enqueue(e)
 }
 
-func (o *outbox) enqueue(arn string, e *entry) {
-	if e.queued || e.state == nil {
+func (o *outbox) enqueue(e *entry) {
+	if e.queued || e.state == nil || e.forgotten {
 		return
 	}
 	e.queued = true
-	o.queue = append(o.queue, arn)
+	o.queue = append(o.queue, e)
 	o.poke()
 }
 
@@ -81,11 +100,11 @@ func (o *outbox) reset(arns []string) {
 	for _, arn := range arns {
 		e := old[arn]
 		if e == nil {
-			e = &entry{}
+			e = &entry{arn: arn}
 		}
 		e.queued = false
 		o.entries[arn] = e
-		o.enqueue(arn, e)
+		o.enqueue(e)
 	}
 }
 
@@ -95,7 +114,7 @@ func (o *outbox) add(arns []string) {
 	defer o.mu.Unlock()
 	for _, arn := range arns {
 		if o.entries[arn] == nil {
-			o.entries[arn] = &entry{}
+			o.entries[arn] = &entry{arn: arn}
 		}
 	}
 }
@@ -104,70 +123,88 @@ func (o *outbox) forget(arns []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, arn := range arns {
-		delete(o.entries, arn) // next skips what the queue still has of it
+		if e := o.entries[arn]; e != nil {
+			e.forgotten = true // the queue and reports under way may still have it
+			delete(o.entries, arn)
+		}
 	}
 }
 
-// next returns the report to send now, or nil if there is none or one is still
-// under way.
-func (o *outbox) next() *agentv1.Report {
+// next returns the report to send now, if there is one, and otherwise when to ask again
+// though nothing has happened; zero: never.
+func (o *outbox) next(now time.Time) (report *agentv1.Report, again time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.open || o.flying != nil {
+	o.dropLost(now)
+	if n := len(o.flying); n > 0 {
+		again = o.flying[0].sent.Add(o.lost)
+		if late := o.flying[n-1].sent.Add(o.patience); late.After(now) {
+			if len(o.queue) > 0 && late.Before(again) {
+				again = late
+			}
+			return nil, again
+		}
+	}
+	return o.take(now), again
+}
+
+// take takes the next report from the queue; nil if there is none.
+func (o *outbox) take(now time.Time) *agentv1.Report {
+	if !o.open || len(o.queue) == 0 {
 		return nil
 	}
-	flying := map[string]uint64{}
-	report := &agentv1.Report{}
-	for len(o.queue) > 0 && len(report.Tasks) < maxBatch {
-		arn := o.queue[0]
+	size := min(len(o.queue), maxBatch)
+	tasks, states := make([]reported, 0, size), make([]*agentv1.TaskState, 0, size)
+	for len(o.queue) > 0 && len(tasks) < size {
+		e := o.queue[0]
+		o.queue[0] = nil
 		o.queue = o.queue[1:]
-		e := o.entries[arn]
-		if e == nil || !e.queued {
-			continue
-		}
 		e.queued = false
-		flying[arn] = e.version
-		report.Tasks = append(report.Tasks, e.state)
+		if !e.forgotten {
+			tasks, states = append(tasks, reported{e, e.version}), append(states, e.state)
+		}
 	}
-	if len(report.Tasks) == 0 {
+	if len(tasks) == 0 {
 		return nil
 	}
 	o.sequence++
-	o.flying = flying
-	report.Sequence = o.sequence
-	return report
+	o.flying = append(o.flying, flight{sequence: o.sequence, sent: now, tasks: tasks})
+	return &agentv1.Report{Sequence: o.sequence, Tasks: states}
 }
 
-// ack takes an acknowledgement, and returns the tasks whose STOPPED is
-// delivered by it. An old one means nothing.
+// dropLost takes all reports under way for lost if the oldest has not been acknowledged for so
+// long: all in them is queued once more.
+func (o *outbox) dropLost(now time.Time) {
+	if len(o.flying) == 0 || o.flying[0].sent.Add(o.lost).After(now) {
+		return
+	}
+	lost := o.flying
+	o.flying = nil
+	for _, f := range lost {
+		for _, r := range f.tasks {
+			o.enqueue(r.entry)
+		}
+	}
+}
+
+// ack takes an acknowledgement of all reports up to one, and returns the tasks
+// whose STOPPED is delivered by it. An old one means nothing.
 func (o *outbox) ack(sequence uint64) (delivered []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.flying == nil || sequence < o.sequence {
-		return nil
-	}
-	for arn, version := range o.flying {
-		e := o.entries[arn]
-		if e != nil && e.version == version && e.state.Status == stopped {
-			delivered = append(delivered, arn)
+	for len(o.flying) > 0 && o.flying[0].sequence <= sequence {
+		for _, r := range o.flying[0].tasks {
+			if !r.forgotten && r.entry.version == r.version && r.state.Status == stopped {
+				delivered = append(delivered, r.arn)
+			}
 		}
+		o.flying[0] = flight{}
+		o.flying = o.flying[1:]
 	}
-	o.flying = nil
-	o.poke()
+	if len(o.queue) > 0 && len(o.flying) == 0 {
+		o.poke()
+	}
 	return delivered
-}
-
-// again takes the report under way for lost: all in it is queued once more.
-func (o *outbox) again() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	flying := o.flying
-	o.flying = nil
-	for arn := range flying {
-		if e := o.entries[arn]; e != nil {
-			o.enqueue(arn, e)
-		}
-	}
 }
 
 const stopped = "STOPPED"

@@ -57,6 +57,7 @@ type Timing struct {
 	LastRetry  time.Duration // up to this; 5 s
 	Refused    time.Duration // before trying again where the agent was refused; 30 s
 	Call       time.Duration // a call other than the stream; 10 s
+	Gather     time.Duration // before a report is sent though the last one is not acknowledged; 1 s
 	Ack        time.Duration // before a report is sent again on the same stream; 15 s
 }
 
@@ -67,7 +68,7 @@ func (t *Timing) complete() {
 	}{
 		{&t.Heartbeat, time.Second}, {&t.Silence, 5 * time.Second},
 		{&t.FirstRetry, 100 * time.Millisecond}, {&t.LastRetry, 5 * time.Second}, {&t.Refused, 30 * time.Second},
-		{&t.Call, 10 * time.Second}, {&t.Ack, 15 * time.Second},
+		{&t.Call, 10 * time.Second}, {&t.Gather, time.Second}, {&t.Ack, 15 * time.Second},
 	} {
 		if *p.period == 0 {
 			*p.period = p.value
@@ -94,7 +95,7 @@ type Session struct {
 // New returns a Session; Run opens it.
 func New(c Config) *Session {
 	c.Timing.complete()
-	return &Session{Config: c, outbox: newOutbox(), metrics: newMetrics(c.Registry), instance: c.Instance}
+	return &Session{Config: c, outbox: newOutbox(c.Timing.Gather, c.Timing.Ack), metrics: newMetrics(c.Registry), instance: c.Instance}
 }
 
 // Report hands over the newest truth about a task, which replaces what was

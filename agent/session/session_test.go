@@ -203,7 +203,7 @@ func TestSession_TheInstanceIsForgottenWhileItRuns(t *testing.T) {
 
 func TestSession_ReportsGatherWhileOneIsUnderWay(t *testing.T) {
 	c := newControlPlane(t)
-	a := newAgent(t, nil, c.address)
+	a := newAgent(t, func(config *session.Config) { config.Timing.Gather = time.Hour }, c.address)
 	var arns []string
 	for i := range 250 {
 		arns = append(arns, fmt.Sprint("task", i))

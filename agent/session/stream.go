@@ -78,16 +78,16 @@ func (st *stream) read(context.Context) error {
 		st.silence.Reset(st.patience())
 		switch m := message.Message.(type) {
 		case *agentv1.ControlMessage_Desired:
+			st.acknowledged(m.Desired.Ack) // before what it says of is forgotten
 			err = st.desire(m.Desired)
 		case *agentv1.ControlMessage_Ack:
-			for _, arn := range st.outbox.ack(m.Ack.Sequence) {
-				st.Delivered(arn)
-			}
+			st.acknowledged(m.Ack.Sequence)
 		case *agentv1.ControlMessage_Names:
 			if st.Names != nil {
 				st.Names(namesOf(m.Names))
 			}
 		case *agentv1.ControlMessage_Heartbeat:
+			st.acknowledged(m.Heartbeat.Ack)
 			st.pace(m.Heartbeat)
 		case *agentv1.ControlMessage_Welcome:
 			st.pickUp(&line{client: st.client, instance: st.instance, token: m.Welcome.SessionToken})
@@ -95,6 +95,16 @@ func (st *stream) read(context.Context) error {
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// acknowledged takes an acknowledgement; 0 is none.
+func (st *stream) acknowledged(sequence uint64) {
+	if sequence == 0 {
+		return
+	}
+	for _, arn := range st.outbox.ack(sequence) {
+		st.Delivered(arn)
 	}
 }
 
@@ -135,32 +145,42 @@ func (st *stream) pace(h *agentv1.Heartbeat) {
 	}
 }
 
-// write says hello, and then sends reports and heartbeats.
+// write says hello, and then sends reports, and heartbeats where there is nothing else.
 func (st *stream) write(ctx context.Context) error {
 	err := st.send(&agentv1.AgentMessage{Message: &agentv1.AgentMessage_Hello{
-		Hello: &agentv1.Hello{ContainerInstance: st.instance},
+		Hello: &agentv1.Hello{ContainerInstance: st.instance, LateAcks: true},
 	}})
-	heartbeat := time.NewTicker(time.Duration(st.pause.Load()))
-	defer heartbeat.Stop()
-	overdue := time.NewTimer(st.Timing.Ack)
-	defer overdue.Stop()
+	said := time.Now()
+	rings := said.Add(time.Duration(st.pause.Load()))
+	alarm := time.NewTimer(time.Until(rings))
+	defer alarm.Stop()
 	for err == nil {
-		if report := st.outbox.next(); report != nil {
-			overdue.Reset(st.Timing.Ack)
+		now := time.Now()
+		report, again := st.outbox.next(now)
+		beat := said.Add(time.Duration(st.pause.Load()))
+		switch {
+		case report != nil:
 			st.metrics.reports.Add(float64(len(report.Tasks)))
-			err = st.send(&agentv1.AgentMessage{Message: &agentv1.AgentMessage_Report{Report: report}})
+			said, err = now, st.send(&agentv1.AgentMessage{Message: &agentv1.AgentMessage_Report{Report: report}})
 			continue
+		case !beat.After(now):
+			said, err = now, st.send(&agentv1.AgentMessage{Message: &agentv1.AgentMessage_Heartbeat{Heartbeat: &agentv1.Heartbeat{}}})
+			continue
+		case again.IsZero() || beat.Before(again):
+			again = beat
+		}
+		// One that rings too early is cheaper than setting it for each message.
+		if rings.IsZero() || again.Before(rings) {
+			rings = again
+			alarm.Reset(again.Sub(now))
 		}
 		select {
 		case <-ctx.Done():
 			err = ctx.Err()
 		case <-st.outbox.wake:
 		case <-st.paced:
-			heartbeat.Reset(time.Duration(st.pause.Load()))
-		case <-overdue.C:
-			st.outbox.again()
-		case <-heartbeat.C:
-			err = st.send(&agentv1.AgentMessage{Message: &agentv1.AgentMessage_Heartbeat{Heartbeat: &agentv1.Heartbeat{}}})
+		case <-alarm.C:
+			rings = time.Time{}
 		}
 	}
 	return err

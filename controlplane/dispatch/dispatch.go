@@ -41,8 +41,8 @@ type InstanceKey struct {
 
 // Dispatcher knows all sessions of one term.
 type Dispatcher struct {
-	cfg     Config
-	metrics *metrics
+	cfg    Config
+	rounds rounds
 
 	mu       sync.Mutex
 	sessions map[InstanceKey]*Session
@@ -68,7 +68,7 @@ func New(cfg Config) *Dispatcher {
 		silent:   map[InstanceKey]time.Time{},
 		wake:     make(chan struct{}, 1),
 	}
-	d.metrics = newMetrics(cfg.Registry, d)
+	d.register(cfg.Registry)
 	cfg.Store.Observe(d.observe)
 	return d
 }
@@ -229,4 +229,5 @@ func (d *Dispatcher) closeAll() {
 		s.end(errors.New("this control plane does not lead any more"))
 	}
 	d.closed = true
+	d.rounds.close()
 }

@@ -33,16 +33,22 @@ func (d *Dispatcher) pace(agents int) time.Duration {
 	return min(max(usual, time.Duration(agents)*time.Second/maxBeats), maxStretch*usual)
 }
 
-// Pace is how often the agent is to send a heartbeat from now on. The more agents are
+// quiet is for how long the control plane need say nothing to an agent that is to send a
+// heartbeat that often. An agent gives a session up in which it has heard nothing for three of
+// its own intervals, and for 5 s.
+func quiet(pace time.Duration) time.Duration { return pace * 3 / 2 }
+
+// Pace is how often the agent is to send a heartbeat from now on, and for how long nothing need be
+// said to it then. The more agents are
 // connected, the less often that is. What was told last counts, too, until the agent has
 // had the time to hear otherwise. It is called by one goroutine.
-func (s *Session) Pace() time.Duration {
+func (s *Session) Pace() (pace, silence time.Duration) {
 	s.d.mu.Lock()
-	pace := s.d.pace(len(s.d.watched))
+	pace = s.d.pace(len(s.d.watched))
 	s.d.mu.Unlock()
 	s.presence.patience.Store(int64(beatsPerTimeout * max(pace, s.paced)))
 	s.paced = pace
-	return pace
+	return pace, quiet(pace)
 }
 
 // watch returns the clock of an instance, started if there was none, and hears it.

@@ -12,8 +12,8 @@ import (
 	"github.com/longshore/longshore/controlplane/store"
 )
 
-// Session is one agent's connection. Next (or Collect) and Report may be called at the same
-// time, each by one goroutine.
+// Session is one agent's connection. What there is to say to the agent waits for the session's
+// turn (Turn, Collect, Told). That and Report may be called at the same time, each by one goroutine.
 type Session struct {
 	d        *Dispatcher
 	key      InstanceKey
@@ -22,10 +22,12 @@ type Session struct {
 	presence *presence     // set by Connect
 	paced    time.Duration // what Pace said last
 
+	turn *turn
+
 	mu     sync.Mutex
-	reason error                     // why it ended
-	dirty  map[model.TaskID]struct{} // nil: none
-	wake   chan struct{}
+	reason error                            // why it ended
+	dirty  map[model.TaskID]struct{}        // nil: none
+	ack    uint64                           // that the agent was not told of; 0: none
 	full   bool                             // the first Desired is still to be sent
 	had    map[model.DefinitionRef]struct{} // definitions that the agent has
 }
@@ -37,6 +39,7 @@ type Desired struct {
 	Tasks       []*model.Task
 	Checks      map[model.TaskID][]Check // of the tasks that are in target groups
 	Removed     []model.TaskID
+	Ack         uint64 // all reports up to this sequence number are durable; 0: as before
 }
 
 // Report is what an agent says of one of its tasks.
@@ -55,9 +58,8 @@ func (d *Dispatcher) Connect(ctx context.Context, key InstanceKey, agent string)
 	}
 	s := &Session{
 		d: d, key: key, token: rand.Text(), done: make(chan struct{}),
-		wake: make(chan struct{}, 1), full: true, had: map[model.DefinitionRef]struct{}{},
+		turn: newTurn(), full: true, had: map[model.DefinitionRef]struct{}{},
 	}
-	s.wake <- struct{}{}
 	// The session is known before the instance is read, so that no change falls between.
 	if err := d.admit(s); err != nil {
 		return nil, err
@@ -138,6 +140,7 @@ func (s *Session) end(reason error) {
 		close(s.done)
 	}
 	s.mu.Unlock()
+	s.d.rounds.leave(s.turn)
 	if s.d.sessions[s.key] == s {
 		delete(s.d.sessions, s.key)
 	}
@@ -150,43 +153,51 @@ func (s *Session) mark(id model.TaskID) {
 	}
 	s.dirty[id] = struct{}{}
 	s.mu.Unlock()
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	s.d.rounds.want(s.turn, false)
 }
 
-// Wake receives when there may be something to tell the agent, which Collect then says.
-func (s *Session) Wake() <-chan struct{} { return s.wake }
+// longestWait is for how long an acknowledgement may wait for another message: well below the
+// time after which an agent reports again what nobody acknowledges.
+const longestWait = 10 * time.Second
 
-// Next waits until there is something to tell the agent. It returns the session's
-// error when that has ended.
-func (s *Session) Next(ctx context.Context) (Desired, error) {
-	for {
-		select {
-		case <-s.done:
-			return Desired{}, s.Err()
-		case <-ctx.Done():
-			return Desired{}, ctx.Err()
-		case <-s.wake:
-		}
-		if d := s.Collect(); !d.Empty() {
-			return d, nil
-		}
-	}
+// Acknowledge has the agent told that all its reports up to a sequence number are durable. late
+// tells that the agent goes on reporting meanwhile: then, if there is much to say to many agents, the
+// acknowledgement waits for the next message to this one, which may be a heartbeat.
+func (s *Session) Acknowledge(sequence uint64, late bool) {
+	s.mu.Lock()
+	s.ack = sequence
+	s.mu.Unlock()
+	s.d.rounds.want(s.turn, late && quiet(time.Duration(s.presence.patience.Load())/beatsPerTimeout) <= longestWait)
 }
 
-// Empty tells whether there is nothing to tell.
+// Acknowledged returns the sequence number that the agent is to be told of now, whether it is the
+// session's turn or not; 0: none.
+func (s *Session) Acknowledged() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sequence := s.ack
+	s.ack = 0
+	return sequence
+}
+
+// Turn receives when it is the session's turn to tell the agent what Collect says.
+func (s *Session) Turn() <-chan struct{} { return s.turn.granted }
+
+// Told ends the turn.
+func (s *Session) Told() { s.d.rounds.done(s.turn) }
+
+// Empty tells whether there is nothing to tell but for an acknowledgement.
 func (d *Desired) Empty() bool { return !d.Full && len(d.Tasks)+len(d.Removed) == 0 }
 
 // Collect returns what the agent has not been told yet. The first answer is full.
 func (s *Session) Collect() Desired {
 	s.mu.Lock()
-	full, dirty := s.full, s.dirty
-	s.full, s.dirty = false, nil
+	out := Desired{Full: s.full, Ack: s.ack}
+	dirty := s.dirty
+	s.full, s.dirty, s.ack = false, nil, 0
 	s.mu.Unlock()
+	full := out.Full
 	view := s.d.cfg.Store.View()
-	out := Desired{Full: full}
 	if full {
 		for t := range view.LiveTasksOnInstance(s.key.Cluster, s.key.ID) {
 			s.include(&out, view, t)
@@ -243,6 +254,5 @@ func (s *Session) Report(ctx context.Context, reports []Report) error {
 			return fmt.Errorf("storing the report of instance %s: %w", s.key.ID, err)
 		}
 	}
-	s.d.metrics.reports.Add(1)
 	return nil
 }

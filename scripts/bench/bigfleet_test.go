@@ -108,6 +108,7 @@ type trial struct {
 	size
 	plane    *plane
 	fleets   []*testbed.Process // the second one vanishes
+	profiles string             // where the first one serves its profiles
 	service  string
 	taskDef  string
 	started  []string // ARNs of the tasks that no service has
@@ -139,14 +140,19 @@ const stackMetric = "go_memstats_stack_inuse_bytes"
 // connect connects the hosts.
 func (t *trial) connect() {
 	simulate := buildProgram(t, "scripts/bench/simulate")
+	t.profiles = testbed.FreeAddress(t)
 	heap, stacks := t.plane.heap(t), t.plane.metric(t, stackMetric)
 	cpu, began := t.plane.cpuSeconds(t), time.Now()
 	for _, part := range []struct {
 		name      string
 		instances int
 	}{{"staying", t.instances - t.vanishing}, {"vanishing", t.vanishing}} {
-		t.fleets = append(t.fleets, testbed.Start(t, simulate, "-controlplane", t.plane.agents, "-cluster", runTaskCluster,
-			"-name", part.name, "-instances", strconv.Itoa(part.instances)))
+		args := []string{"-controlplane", t.plane.agents, "-cluster", runTaskCluster,
+			"-name", part.name, "-instances", strconv.Itoa(part.instances)}
+		if len(t.fleets) == 0 {
+			args = append(args, "-pprof", t.profiles)
+		}
+		t.fleets = append(t.fleets, testbed.Start(t, simulate, args...))
 	}
 	for _, f := range t.fleets {
 		f.AwaitReady()
@@ -178,7 +184,7 @@ func (t *trial) fill() {
 	full := rest * 2 / 5 / maxRunTask * maxRunTask
 	rate := t.run(phase{name: "full", tasks: full})
 	t.run(phase{name: "half", tasks: rest - burst - full, rate: rate / 2})
-	t.keepProfile("heap", "heap?gc=1")
+	t.keep("heap.pprof", t.plane.ops, "/debug/pprof/heap?gc=1")
 	t.report("heap-KiB/running-task", (t.plane.heap(t)-heap)/1024/float64(t.tasks))
 	t.report("rss-full-MiB", t.plane.metric(t, "process_resident_memory_bytes")/(1<<20))
 }
@@ -215,7 +221,7 @@ func (t *trial) run(p phase) float64 {
 	body := encode(t, ecs.RunTaskRequest{Cluster: runTaskCluster, TaskDefinition: t.taskDef, Count: &count})
 	cpu, own, fleet := t.plane.cpuSeconds(t), ownCPUSeconds(t), t.fleetSeconds()
 	commits, records := t.plane.metric(t, commitMetric+"_count"), t.plane.metric(t, commitMetric+"_sum")
-	began := time.Now()
+	began, sent := time.Now(), t.messages()
 	reading, stopReading := context.WithCancel(t.Context())
 	reads := t.startReads(reading)
 	profiled := t.profile(p.name)
@@ -246,10 +252,11 @@ func (t *trial) run(p phase) float64 {
 	t.report(name+"-plane-µs/task", (t.plane.cpuSeconds(t)-cpu)*1e6/n)
 	t.report(name+"-fleet-µs/task", (t.fleetSeconds()-fleet)*1e6/n)
 	t.report(name+"-clients-µs/task", (ownCPUSeconds(t)-own)*1e6/n)
-	t.keep(name+".metrics", "/metrics")
+	t.keep(name+".metrics", t.plane.ops, "/metrics")
 	commits = t.plane.metric(t, commitMetric+"_count") - commits
 	t.report(name+"-commits/s", commits/shown.Seconds())
 	t.report(name+"-records/commit", (t.plane.metric(t, commitMetric+"_sum")-records)/commits)
+	t.reportMessages(name, sent, n)
 	t.quantiles(name+"-RunTask", calls)
 	for _, r := range reads {
 		calls, err := r.result()
@@ -265,35 +272,6 @@ func (t *trial) run(p phase) float64 {
 func (t *trial) signal(s syscall.Signal) {
 	for _, f := range t.fleets {
 		f.Signal(s)
-	}
-}
-
-// profile keeps a profile of the control plane's processor time if profiles are
-// wanted; the channel is closed when it is done.
-func (t *trial) profile(name string) <-chan struct{} {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		t.keepProfile(name, "profile?seconds=5")
-	}()
-	return done
-}
-
-func (t *trial) keepProfile(name, path string) { t.keep(name+".pprof", "/debug/pprof/"+path) }
-
-// keep writes what the control plane answers at its operations address to a file, if
-// such are wanted.
-func (t *trial) keep(name, path string) {
-	dir := os.Getenv("LONGSHORE_FLEET_PROFILES")
-	if dir == "" {
-		return
-	}
-	content, err := get(t, "http://"+t.plane.ops+path)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, name), content, 0o644)
-	}
-	if err != nil {
-		t.Errorf("keeping %s: %v", name, err)
 	}
 }
 

@@ -20,13 +20,12 @@ type conversation struct {
 	names   *names.Follower // nil: there are none to be told
 	renamed <-chan struct{} // closed when there is more to tell of names
 
-	acks     chan uint64 // one slot: the newest report that is durable and not acknowledged
-	received chan error  // why receive ended
+	lateAcks bool       // the agent said so in its Hello
+	received chan error // why receive ended
 }
 
 // send is the only sender on the stream: what is desired, acknowledgements, and
-// heartbeats where there is nothing else. An agent gives a stream up on which it has
-// heard nothing for three of its own intervals, and for 5 s.
+// heartbeats where there is nothing else.
 func (c *conversation) send(ctx context.Context) error {
 	welcome := &agentv1.ControlMessage{Message: &agentv1.ControlMessage_Welcome{Welcome: &agentv1.Welcome{SessionToken: c.session.Token()}}}
 	if err := c.stream.Send(welcome); err != nil {
@@ -52,17 +51,14 @@ func (c *conversation) send(ctx context.Context) error {
 			return c.session.Err()
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-c.session.Wake():
+		case <-c.session.Turn():
 			d := c.session.Collect()
-			if d.Empty() {
-				continue
+			said := !d.Empty() || d.Ack != 0
+			err = c.tell(&d)
+			c.session.Told()
+			if !said && err == nil {
+				continue // the next heartbeat is due as before
 			}
-			// Who is about to be stopped is not found any more.
-			if err = c.tellNames(); err == nil {
-				err = c.server.sendDesired(c.stream, c.cluster, d)
-			}
-		case sequence := <-c.acks:
-			err = c.stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Ack{Ack: &agentv1.Ack{Sequence: sequence}}})
 		case <-beatDue.C:
 			quiet, err = c.beat()
 		}
@@ -73,12 +69,29 @@ func (c *conversation) send(ctx context.Context) error {
 	}
 }
 
+// tell sends what is to be said in a turn.
+func (c *conversation) tell(d *dispatch.Desired) error {
+	switch {
+	case !d.Empty():
+		// Who is about to be stopped is not found any more.
+		if err := c.tellNames(); err != nil {
+			return err
+		}
+		return c.server.sendDesired(c.stream, c.cluster, d)
+	case d.Ack != 0:
+		c.server.metrics.acks.Inc()
+		return c.stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Ack{Ack: &agentv1.Ack{Sequence: d.Ack}}})
+	}
+	return nil
+}
+
 // beat sends a heartbeat, which tells the agent its own pace, and returns for how long
 // nothing need be said after that.
 func (c *conversation) beat() (quiet time.Duration, err error) {
-	pace := c.session.Pace()
-	return pace * 3 / 2, c.stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Heartbeat{
-		Heartbeat: &agentv1.Heartbeat{IntervalMs: uint32(pace.Milliseconds())},
+	pace, quiet := c.session.Pace()
+	c.server.metrics.beats.Inc()
+	return quiet, c.stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Heartbeat{
+		Heartbeat: &agentv1.Heartbeat{IntervalMs: uint32(pace.Milliseconds()), Ack: c.session.Acknowledged()},
 	}})
 }
 
@@ -92,20 +105,14 @@ func (c *conversation) receive(ctx context.Context) error {
 		c.session.Heard()
 		report := m.GetReport()
 		if report == nil {
+			c.server.metrics.heard.Inc()
 			continue
 		}
+		c.server.metrics.reports.Inc()
 		if err := c.session.Report(ctx, c.server.reports(report)); err != nil {
 			return err
 		}
 		c.session.Heard() // storing may have taken a while, with heartbeats waiting behind
-		select {
-		case <-c.acks: // a newer sequence number covers it
-		default:
-		}
-		select {
-		case c.acks <- report.GetSequence():
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		c.session.Acknowledge(report.GetSequence(), c.lateAcks)
 	}
 }

@@ -12,12 +12,12 @@ import (
 )
 
 // sendDesired sends it as one message, so that a full set arrives whole.
-func (s *Server) sendDesired(stream agentv1.AgentService_SessionServer, cluster model.ClusterName, d dispatch.Desired) error {
+func (s *Server) sendDesired(stream agentv1.AgentService_SessionServer, cluster model.ClusterName, d *dispatch.Desired) error {
 	definitions, err := s.definitions(d.Definitions)
 	if err != nil {
 		return err
 	}
-	m := &agentv1.Desired{Full: d.Full, Definitions: definitions}
+	m := &agentv1.Desired{Full: d.Full, Definitions: definitions, Ack: d.Ack}
 	for _, t := range d.Tasks {
 		task, err := s.task(t)
 		if err != nil {
@@ -29,6 +29,7 @@ func (s *Server) sendDesired(stream agentv1.AgentService_SessionServer, cluster 
 	for _, id := range d.Removed {
 		m.Removed = append(m.Removed, s.cfg.Owner.TaskARN(cluster, id))
 	}
+	s.metrics.desired.Inc()
 	return stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Desired{Desired: m}})
 }
 

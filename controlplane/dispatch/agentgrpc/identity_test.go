@@ -94,7 +94,7 @@ func TestSession_AnInstanceBelongsToTheCertificateThatOpenedTheFirst(t *testing.
 	if err := stream.Send(sent); err != nil {
 		t.Fatal(err)
 	}
-	await(t, stream, func(m *agentv1.ControlMessage) bool { return m.GetAck().GetSequence() == 1 })
+	await(t, stream, func(m *agentv1.ControlMessage) bool { return acked(m) == 1 })
 	b.client = b.as(pki.agent("host-1"))
 	await(t, b.connect(t.Context(), "i"), fullDesired)
 	if got := b.registerAs(b.client, owner.InstanceARN("c", "i")); got != codes.OK {

@@ -34,6 +34,7 @@ func (c *conversation) tellNames() error {
 	if u.Empty() {
 		return nil
 	}
+	c.server.metrics.names.Inc()
 	return c.stream.Send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Names{Names: wireNames(&u)}})
 }
 

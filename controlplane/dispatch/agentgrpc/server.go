@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -36,18 +37,20 @@ type Config struct {
 	// Secrets finds the values that task definitions name.
 	Secrets *resolve.Resolver
 	// Tasks are the operations that agents call on behalf of their tasks.
-	Tasks  TaskOperations
-	Logger *slog.Logger
+	Tasks    TaskOperations
+	Logger   *slog.Logger
+	Registry prometheus.Registerer // may be nil
 }
 
 // Server implements agentv1.AgentServiceServer.
 type Server struct {
 	agentv1.UnimplementedAgentServiceServer
-	cfg Config
+	cfg     Config
+	metrics metrics
 }
 
 // New makes the service.
-func New(cfg Config) *Server { return &Server{cfg: cfg} }
+func New(cfg Config) *Server { return &Server{cfg: cfg, metrics: newMetrics(cfg.Registry)} }
 
 var errNotLeader = status.Error(codes.Unavailable, "this control plane does not lead; ask DiscoverPollEndpoint which one does")
 
@@ -119,7 +122,7 @@ func (s *Server) Session(stream agentv1.AgentService_SessionServer) error {
 	if d == nil {
 		return errNotLeader
 	}
-	key, err := s.hello(stream)
+	key, lateAcks, err := s.hello(stream)
 	if err != nil {
 		return err
 	}
@@ -133,7 +136,7 @@ func (s *Server) Session(stream agentv1.AgentService_SessionServer) error {
 	defer cancel()
 	c := &conversation{
 		server: s, stream: stream, cluster: key.Cluster, session: session,
-		names: s.follower(), acks: make(chan uint64, 1), received: make(chan error, 1),
+		names: s.follower(), lateAcks: lateAcks, received: make(chan error, 1),
 	}
 	// receive ends with the stream, which ends when this function returns.
 	go func() { c.received <- c.receive(ctx) }()
@@ -142,15 +145,15 @@ func (s *Server) Session(stream agentv1.AgentService_SessionServer) error {
 	return wireError(err)
 }
 
-func (s *Server) hello(stream agentv1.AgentService_SessionServer) (dispatch.InstanceKey, error) {
+func (s *Server) hello(stream agentv1.AgentService_SessionServer) (key dispatch.InstanceKey, lateAcks bool, err error) {
 	first, err := stream.Recv()
 	if err != nil {
-		return dispatch.InstanceKey{}, err
+		return key, false, err
 	}
-	arn := first.GetHello().GetContainerInstance()
-	cluster, id, err := s.cfg.Owner.InCluster("container-instance", arn)
+	hello := first.GetHello()
+	cluster, id, err := s.cfg.Owner.InCluster("container-instance", hello.GetContainerInstance())
 	if err != nil || cluster == "" {
-		return dispatch.InstanceKey{}, status.Errorf(codes.InvalidArgument, "the first message must be a Hello with the ARN of a container instance; got %q", arn)
+		return key, false, status.Errorf(codes.InvalidArgument, "the first message must be a Hello with the ARN of a container instance; got %q", hello.GetContainerInstance())
 	}
-	return dispatch.InstanceKey{Cluster: cluster, ID: model.InstanceID(id)}, nil
+	return dispatch.InstanceKey{Cluster: cluster, ID: model.InstanceID(id)}, hello.GetLateAcks(), nil
 }

@@ -134,6 +134,11 @@ func await(t *testing.T, stream agentv1.AgentService_SessionClient, is func(*age
 	}
 }
 
+// acked is the acknowledgement that a message brings, whatever its kind.
+func acked(m *agentv1.ControlMessage) uint64 {
+	return max(m.GetAck().GetSequence(), m.GetDesired().GetAck(), m.GetHeartbeat().GetAck())
+}
+
 func fullDesired(m *agentv1.ControlMessage) bool { return m.GetDesired().GetFull() }
 
 func hasTasks(m *agentv1.ControlMessage) bool { return len(m.GetDesired().GetTasks()) > 0 }
@@ -191,7 +196,7 @@ func TestSession_AcknowledgesAReportOnceItIsDurable(t *testing.T) {
 	}
 	acknowledged, removed := false, []string(nil) // in either order
 	await(t, stream, func(m *agentv1.ControlMessage) bool {
-		acknowledged = acknowledged || m.GetAck().GetSequence() == 7
+		acknowledged = acknowledged || acked(m) == 7
 		removed = append(removed, m.GetDesired().GetRemoved()...)
 		return acknowledged && len(removed) > 0
 	})
@@ -212,7 +217,7 @@ func TestSession_AcknowledgesAReportOnceItIsDurable(t *testing.T) {
 	if err := stream.Send(report(8, &agentv1.TaskState{Arn: owner.TaskARN("c", "t1"), Status: "RUNNING"})); err != nil {
 		t.Fatal(err)
 	}
-	await(t, stream, func(m *agentv1.ControlMessage) bool { return m.GetAck().GetSequence() == 8 })
+	await(t, stream, func(m *agentv1.ControlMessage) bool { return acked(m) == 8 })
 	if again, _ := b.store.View().Task("c", "t1"); again != task {
 		t.Error("a late report changed a stopped task")
 	}
@@ -353,7 +358,7 @@ func TestSession_TellsWhatContainersWereAssignedAndTakesPortRanges(t *testing.T)
 	if err := stream.Send(report(1, state)); err != nil {
 		t.Fatal(err)
 	}
-	await(t, stream, func(m *agentv1.ControlMessage) bool { return m.GetAck().GetSequence() == 1 })
+	await(t, stream, func(m *agentv1.ControlMessage) bool { return acked(m) == 1 })
 	task, _ := b.store.View().Task("c", "t1")
 	got := task.Containers[0].NetworkBindings
 	if len(got) != 1 || got[0].ContainerPortRange != "80-81" || got[0].HostPortRange != "90-91" || got[0].ContainerPort != nil || got[0].HostPort != nil {

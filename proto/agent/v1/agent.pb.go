@@ -1362,6 +1362,7 @@ func (x *NameMember) GetPort() uint32 {
 type Hello struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	ContainerInstance string                 `protobuf:"bytes,1,opt,name=container_instance,json=containerInstance,proto3" json:"container_instance,omitempty"` // ARN
+	LateAcks          bool                   `protobuf:"varint,2,opt,name=late_acks,json=lateAcks,proto3" json:"late_acks,omitempty"`                           // the agent goes on reporting while acknowledgements are late, so that they can wait for another message
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -1403,11 +1404,19 @@ func (x *Hello) GetContainerInstance() string {
 	return ""
 }
 
+func (x *Hello) GetLateAcks() bool {
+	if x != nil {
+		return x.LateAcks
+	}
+	return false
+}
+
 // Heartbeat travels in both directions; an end that has heard nothing at all
 // for the timeout gives the stream up.
 type Heartbeat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	IntervalMs    uint32                 `protobuf:"varint,1,opt,name=interval_ms,json=intervalMs,proto3" json:"interval_ms,omitempty"` // from the control plane: how often the agent is to send one
+	Ack           uint64                 `protobuf:"varint,2,opt,name=ack,proto3" json:"ack,omitempty"`                                 // from the control plane: a sequence as in Ack, or 0
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1449,6 +1458,13 @@ func (x *Heartbeat) GetIntervalMs() uint32 {
 	return 0
 }
 
+func (x *Heartbeat) GetAck() uint64 {
+	if x != nil {
+		return x.Ack
+	}
+	return 0
+}
+
 // Desired says what the instance should run.
 type Desired struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1456,6 +1472,7 @@ type Desired struct {
 	Definitions   []*Definition          `protobuf:"bytes,2,rep,name=definitions,proto3" json:"definitions,omitempty"` // those that this session has not had yet
 	Tasks         []*Task                `protobuf:"bytes,3,rep,name=tasks,proto3" json:"tasks,omitempty"`
 	Removed       []string               `protobuf:"bytes,4,rep,name=removed,proto3" json:"removed,omitempty"` // ARNs of tasks that the control plane has done with: it knows that they are STOPPED, or knows them no more
+	Ack           uint64                 `protobuf:"varint,5,opt,name=ack,proto3" json:"ack,omitempty"`        // a sequence as in Ack, or 0; it counts before the rest
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1516,6 +1533,13 @@ func (x *Desired) GetRemoved() []string {
 		return x.Removed
 	}
 	return nil
+}
+
+func (x *Desired) GetAck() uint64 {
+	if x != nil {
+		return x.Ack
+	}
+	return 0
 }
 
 // Definition is one revision of a task definition: immutable, sent once a session.
@@ -2437,7 +2461,8 @@ func (x *NetworkBinding) GetHostPortRange() string {
 	return ""
 }
 
-// Ack says that all reports up to the sequence number are durable.
+// Ack says that all reports up to the sequence number are durable, if nothing else is
+// being said that could say so.
 type Ack struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
@@ -2584,17 +2609,20 @@ const file_agent_proto_rawDesc = "" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\fR\aaddress\x12\x12\n" +
-	"\x04port\x18\x04 \x01(\rR\x04port\"6\n" +
+	"\x04port\x18\x04 \x01(\rR\x04port\"S\n" +
 	"\x05Hello\x12-\n" +
-	"\x12container_instance\x18\x01 \x01(\tR\x11containerInstance\",\n" +
+	"\x12container_instance\x18\x01 \x01(\tR\x11containerInstance\x12\x1b\n" +
+	"\tlate_acks\x18\x02 \x01(\bR\blateAcks\">\n" +
 	"\tHeartbeat\x12\x1f\n" +
 	"\vinterval_ms\x18\x01 \x01(\rR\n" +
-	"intervalMs\"\xa9\x01\n" +
+	"intervalMs\x12\x10\n" +
+	"\x03ack\x18\x02 \x01(\x04R\x03ack\"\xbb\x01\n" +
 	"\aDesired\x12\x12\n" +
 	"\x04full\x18\x01 \x01(\bR\x04full\x12@\n" +
 	"\vdefinitions\x18\x02 \x03(\v2\x1e.longshore.agent.v1.DefinitionR\vdefinitions\x12.\n" +
 	"\x05tasks\x18\x03 \x03(\v2\x18.longshore.agent.v1.TaskR\x05tasks\x12\x18\n" +
-	"\aremoved\x18\x04 \x03(\tR\aremoved\"2\n" +
+	"\aremoved\x18\x04 \x03(\tR\aremoved\x12\x10\n" +
+	"\x03ack\x18\x05 \x01(\x04R\x03ack\"2\n" +
 	"\n" +
 	"Definition\x12\x10\n" +
 	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x12\n" +

@@ -9,6 +9,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
 	"os"
 	"os/signal"
 	"strings"
@@ -33,8 +36,16 @@ func run() error {
 	cpu := flag.Int("cpu", 1<<20, "CPU units of each")
 	memory := flag.Int("memory", 1<<20, "MiB of each")
 	start := flag.Duration("start", 100*time.Millisecond, "time that a task takes to start")
+	profiles := flag.String("pprof", "", "host:port where profiles of this program are served; none by default")
 	flag.Parse()
 
+	if *profiles != "" {
+		stop, err := serveProfiles(*profiles)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	f := fleet.New(fleet.Config{
 		ControlPlane: strings.Split(*controlPlane, ","), Cluster: *cluster, Name: *name, Instances: *instances,
 		CPU: int32(*cpu), MemoryMiB: int32(*memory), StartTime: *start,
@@ -56,4 +67,25 @@ func run() error {
 			return err
 		}
 	}
+}
+
+// serveProfiles serves the program's profiles until stop is called.
+func serveProfiles(address string) (stop func(), err error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("serving profiles: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	server := &http.Server{Handler: mux}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		server.Serve(l) // ends with ErrServerClosed
+	}()
+	return func() {
+		server.Close()
+		<-ended
+	}, nil
 }

@@ -1,0 +1,278 @@
+package dispatch
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// speaker is who has turns: it says how often it was marked, which takes it a while.
+type speaker struct {
+	rounds *rounds
+	turn   *turn
+	takes  time.Duration
+
+	mu     sync.Mutex
+	marks  int
+	spoken []spoken
+}
+
+// spoken is what was said in one turn.
+type spoken struct {
+	at    time.Time
+	marks int
+}
+
+func newSpeaker(r *rounds, takes time.Duration) *speaker {
+	s := &speaker{rounds: r, turn: newTurn(), takes: takes}
+	<-s.turn.granted
+	r.done(s.turn) // with the turn that it begins with
+	return s
+}
+
+func (s *speaker) mark() {
+	s.mu.Lock()
+	s.marks++
+	s.mu.Unlock()
+	s.rounds.want(s.turn, false)
+}
+
+func (s *speaker) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.turn.granted:
+		}
+		s.mu.Lock()
+		s.spoken = append(s.spoken, spoken{time.Now(), s.marks})
+		s.marks = 0
+		s.mu.Unlock()
+		time.Sleep(s.takes)
+		s.rounds.done(s.turn)
+	}
+}
+
+// heard is what was said so far.
+func (s *speaker) heard() []spoken {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.spoken
+}
+
+// inBubble runs a test with rounds and speakers each of which takes so long for a turn.
+func inBubble(t *testing.T, takes []time.Duration, test func(r *rounds, all []*speaker)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := &rounds{}
+		ctx, cancel := context.WithCancel(context.Background())
+		var group sync.WaitGroup
+		var all []*speaker
+		for _, d := range takes {
+			s := newSpeaker(r, d)
+			all = append(all, s)
+			group.Go(func() { s.run(ctx) })
+		}
+		test(r, all)
+		cancel()
+		r.close()
+		group.Wait()
+	})
+}
+
+func same(n int, d time.Duration) []time.Duration {
+	out := make([]time.Duration, n)
+	for i := range out {
+		out[i] = d
+	}
+	return out
+}
+
+func TestRounds_WhoComesAtAQuietTimeSpeaksAtOnce(t *testing.T) {
+	inBubble(t, same(2, 10*time.Millisecond), func(_ *rounds, all []*speaker) {
+		for _, s := range all {
+			began := time.Now()
+			s.mark()
+			if got := s.heard(); len(got) != 1 || !got[0].at.Equal(began) {
+				t.Fatalf("said %v, want something at %v", got, began)
+			}
+			time.Sleep(50 * time.Millisecond) // the turn and four times as long
+		}
+	})
+}
+
+func TestRounds_WhatComesInARestIsSaidTogetherAfterIt(t *testing.T) {
+	inBubble(t, same(2, 10*time.Millisecond), func(_ *rounds, all []*speaker) {
+		began := time.Now()
+		all[0].mark()
+		synctest.Wait()
+		for range 9 { // from the middle of the turn until the middle of the rest
+			time.Sleep(3 * time.Millisecond)
+			all[0].mark()
+			all[1].mark()
+		}
+		time.Sleep(time.Second)
+		for i, want := range [][]int{{1, 9}, {9}} {
+			got := all[i].heard()
+			if len(got) != len(want) {
+				t.Fatalf("speaker %d said %v, want %v", i, got, want)
+			}
+			for j := range want {
+				if got[j].marks != want[j] {
+					t.Errorf("speaker %d said %v, want %v", i, got, want)
+				}
+			}
+			if at := got[len(got)-1].at.Sub(began); at != 50*time.Millisecond {
+				t.Errorf("speaker %d had its last turn after %v, want 50 ms: a turn and a rest of four times as long", i, at)
+			}
+		}
+	})
+}
+
+func TestRounds_OnlySoManySpeakAbreastAndARestHasALimit(t *testing.T) {
+	inBubble(t, same(3*abreast, 200*time.Millisecond), func(_ *rounds, all []*speaker) {
+		all[0].mark() // while it speaks, and rests, the others gather
+		synctest.Wait()
+		for _, s := range all[1:] {
+			s.mark()
+		}
+		time.Sleep(1700 * time.Millisecond)
+		all[0].mark() // in the rest after the round of all others, which took 600 ms
+		time.Sleep(time.Minute)
+		began := all[0].heard()[0].at
+		at := map[time.Duration]int{}
+		for _, s := range all[1:] {
+			at[s.heard()[0].at.Sub(began)]++
+		}
+		if first := time.Second; at[first] != abreast || at[first+200*time.Millisecond] != abreast || at[first+400*time.Millisecond] != abreast-1 {
+			t.Errorf("turns at %v", at)
+		}
+		if got := all[0].heard(); len(got) != 2 || got[1].at.Sub(began) != 1600*time.Millisecond+maxRest {
+			t.Errorf("after %v said %v, want a rest of %v", began, got, maxRest)
+		}
+	})
+}
+
+func TestRounds_WhoIsStuckHoldsNobodyUp(t *testing.T) {
+	takes := same(2*abreast, 0)
+	takes[1] = time.Hour
+	inBubble(t, takes, func(_ *rounds, all []*speaker) {
+		all[0].takes = time.Millisecond
+		all[0].mark()
+		synctest.Wait()
+		for _, s := range all[1:] {
+			s.mark()
+		}
+		time.Sleep(5*time.Millisecond + maxStall)
+		for i, s := range all {
+			if len(s.heard()) != 1 {
+				t.Fatalf("speaker %d of %d has had no turn", i, len(all))
+			}
+		}
+		all[1].mark() // and is heard when it is not stuck any more
+		all[2].mark()
+		time.Sleep(maxRest)
+		if len(all[2].heard()) != 2 || len(all[1].heard()) != 1 {
+			t.Error("one that is not stuck has to wait for one that is")
+		}
+		time.Sleep(2 * time.Hour)
+		if len(all[1].heard()) != 2 {
+			t.Error("what came while it was stuck was not said")
+		}
+	})
+}
+
+func TestRounds_WhoLeavesIsNotWaitedFor(t *testing.T) {
+	inBubble(t, same(3, time.Hour), func(r *rounds, all []*speaker) {
+		all[0].mark()
+		synctest.Wait()
+		all[1].mark()
+		all[2].takes = 0
+		all[2].mark()
+		time.Sleep(time.Millisecond)
+		r.leave(all[1].turn) // while it waits
+		r.leave(all[0].turn) // while it speaks
+		time.Sleep(restFactor * time.Millisecond)
+		if len(all[2].heard()) != 1 || len(all[1].heard()) != 0 {
+			t.Errorf("said %v and %v, want that only the last had a turn", all[1].heard(), all[2].heard())
+		}
+		r.leave(all[0].turn)
+		all[0].mark()
+		time.Sleep(time.Minute)
+		if len(all[0].heard()) != 1 {
+			t.Error("one that had left had a turn")
+		}
+	})
+}
+
+func TestRounds_WhatIsLateWaitsForCompanyOnlyInACrowd(t *testing.T) {
+	inBubble(t, []time.Duration{crowded, 0, time.Millisecond}, func(r *rounds, all []*speaker) {
+		late := func(s *speaker) {
+			s.mu.Lock()
+			s.marks++
+			s.mu.Unlock()
+			r.want(s.turn, true)
+		}
+		late(all[2])
+		if len(all[2].heard()) != 1 {
+			t.Fatal("it waits at a quiet time")
+		}
+		time.Sleep(2 * time.Millisecond) // the turn, and a part of the rest
+		late(all[2])
+		time.Sleep(crowded)
+		if len(all[2].heard()) != 2 {
+			t.Fatal("it waits for more than a short rest")
+		}
+		late(all[0])
+		time.Sleep(2 * crowded) // within the rest
+		late(all[1])
+		time.Sleep(time.Minute)
+		if len(all[1].heard()) != 0 {
+			t.Fatal("it had a turn of its own in a crowd")
+		}
+		all[1].mark()
+		if got := all[1].heard(); len(got) != 1 || got[0].marks != 2 {
+			t.Errorf("said %v, want both together", got)
+		}
+	})
+}
+
+// Whatever happens, all that was marked is said, once.
+func TestRounds_EveryMarkIsSaidOnceAndInTime(outer *testing.T) {
+	rapid.Check(outer, func(t *rapid.T) {
+		takes := rapid.SliceOfN(rapid.SampledFrom([]time.Duration{0, 0, time.Microsecond, time.Millisecond, 20 * time.Millisecond, time.Second}), 1, 80).Draw(t, "takes")
+		type step struct {
+			who   int
+			pause time.Duration
+		}
+		steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
+			return step{
+				rapid.IntRange(0, len(takes)-1).Draw(t, "who"),
+				rapid.SampledFrom([]time.Duration{0, 0, 0, time.Microsecond, time.Millisecond, 100 * time.Millisecond, 3 * time.Second}).Draw(t, "pause"),
+			}
+		}), 0, 200).Draw(t, "steps")
+		inBubble(outer, takes, func(_ *rounds, all []*speaker) {
+			marked := map[*speaker]int{}
+			for _, s := range steps {
+				time.Sleep(s.pause)
+				all[s.who].mark()
+				marked[all[s.who]]++
+			}
+			time.Sleep(10 * time.Second)
+			for i, s := range all {
+				said := 0
+				for _, x := range s.heard() {
+					said += x.marks
+				}
+				if said != marked[s] || len(s.heard()) > marked[s] {
+					t.Errorf("speaker %d said %d of %d marks in %d turns", i, said, marked[s], len(s.heard()))
+				}
+			}
+		})
+	})
+}
