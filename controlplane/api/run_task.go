@@ -57,9 +57,11 @@ func (h *Handler) launch(ctx context.Context, in *ecs.RunTaskRequest, l *launche
 	if err != nil {
 		return err
 	}
-	hash, err := requestHash(in, func(r *ecs.RunTaskRequest) { r.ClientToken = "" })
-	if err != nil {
-		return err
+	hash := ""
+	if in.ClientToken != "" {
+		if hash, err = requestHash(in, func(r *ecs.RunTaskRequest) { r.ClientToken = "" }); err != nil {
+			return err
+		}
 	}
 	return transact(ctx, func(tx *store.Tx) error {
 		c, err := h.cluster(tx.Tables, in.Cluster)
@@ -291,10 +293,5 @@ func (h *Handler) placementFailures(c model.ClusterName, in []placement.Failure)
 
 // startedShapes are new tasks as RunTask and StartTask answer them: with tags.
 func (h *Handler) startedShapes(tasks []*model.Task) []ecs.Task {
-	view := h.store.View()
-	out := make([]ecs.Task, len(tasks))
-	for i, t := range tasks {
-		out[i] = h.taskShape(view, t, true)
-	}
-	return out
+	return h.taskShapes(h.store.View(), tasks, true)
 }

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -68,6 +69,7 @@ type Server struct {
 	operations map[string]operation
 	metrics    *metrics
 	throttle   *throttle
+	buffers    sync.Pool // of *buffers
 }
 
 // service is one row of the table of services.
@@ -95,6 +97,7 @@ func New(cfg Config) *Server {
 		operations: map[string]operation{},
 		metrics:    newMetrics(cfg.Registry),
 		throttle:   newThrottle(cfg.Rate, cfg.Burst, len(cfg.Keys) > 0),
+		buffers:    sync.Pool{New: func() any { return new(buffers) }},
 	}
 	for _, o := range operations() {
 		s.operations[o.name] = o
@@ -163,6 +166,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	operation := "" // as a metric's label: only names that exist
 	code := "panic"
+	use := s.buffers.Get().(*buffers)
 	defer func() {
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler {
@@ -172,11 +176,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.Refuse(w, http.StatusInternalServerError, ecs.Errorf(ecs.CodeServer, "Service Unavailable. Please try again later."))
 		}
 		s.metrics.answered(operation, code, time.Since(started))
+		s.putBack(use)
 	}()
 	to, name, status, err := s.target(r)
 	if err == nil {
 		var request *request
-		if request, err = s.read(w, r, to, name); err == nil {
+		if request, err = s.read(w, r, use, to, name); err == nil {
 			operation = request.label()
 			err = s.answer(w, request)
 		}
@@ -223,19 +228,20 @@ type request struct {
 	*http.Request
 	to   *service
 	name string // of the operation
-	body []byte
+	body []byte // gone once the request is answered
+	use  *buffers
 }
 
 // read reads the body of a request, and from it the operation's name if it stands there.
-func (s *Server) read(w http.ResponseWriter, r *http.Request, to *service, name string) (*request, error) {
-	body, err := s.readBody(w, r)
+func (s *Server) read(w http.ResponseWriter, r *http.Request, use *buffers, to *service, name string) (*request, error) {
+	body, err := s.readBody(w, r, &use.body)
 	if err != nil {
 		return nil, err
 	}
 	if to.Form != nil {
 		name = actionOf(body)
 	}
-	return &request{r, to, name, body}, nil
+	return &request{r, to, name, body, use}, nil
 }
 
 // label names the operation in metrics; empty if there is none of that name.
@@ -274,12 +280,22 @@ func (s *Server) answer(w http.ResponseWriter, r *request) error {
 	if r.to.Form != nil {
 		return s.answerForm(w, r.to, r.name, out)
 	}
-	answer, err := json.Marshal(out)
+	answer, err := encode(r.use.answer[:0], out)
 	if err != nil {
 		return err
 	}
+	r.use.answer = answer
 	s.write(w, http.StatusOK, answer)
 	return nil
+}
+
+// encode appends an answer as JSON.
+func encode(b []byte, out any) ([]byte, error) {
+	if known, ok := out.(ecs.Structure); ok {
+		return ecs.AppendJSON(b, known)
+	}
+	answer, err := json.Marshal(out)
+	return append(b, answer...), err
 }
 
 // Refuse answers an error in the form of the API.

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"slices"
 	"strconv"
 
 	"github.com/longshore/longshore/controlplane/launch"
@@ -10,14 +9,71 @@ import (
 	"github.com/longshore/longshore/proto/ecs"
 )
 
-// taskShape is a task as the API shows it.
-func (h *Handler) taskShape(t *store.Tables, task *model.Task, tags bool) ecs.Task {
-	shape := ecs.Task{
+// taskShapes are tasks of one cluster as the API shows them.
+func (h *Handler) taskShapes(t *store.Tables, tasks []*model.Task, tags bool) []ecs.Task {
+	out := make([]ecs.Task, len(tasks))
+	if len(tasks) == 0 {
+		return out
+	}
+	s := newTaskShaper(h.Owner, t, tasks)
+	for i, task := range tasks {
+		s.fill(&out[i], task, tags)
+	}
+	return out
+}
+
+// taskShape is one task as the API shows it.
+func (h *Handler) taskShape(t *store.Tables, task *model.Task, tags bool) *ecs.Task {
+	return &h.taskShapes(t, []*model.Task{task}, tags)[0]
+}
+
+// taskShaper makes the shapes of the tasks of one answer. What they have in common it works
+// out once, and the parts of all of them lie side by side in a few lists.
+type taskShaper struct {
+	owner      model.Owner
+	tables     *store.Tables
+	clusterARN string
+	definition *shownDefinition // of the last task: most have the same one
+
+	attributes         []ecs.Attribute // with room for all
+	overrides          []ecs.TaskOverride
+	containerOverrides []ecs.ContainerOverride
+	containers         []ecs.Container
+}
+
+// shownDefinition is what tasks show of their definition.
+type shownDefinition struct {
+	ref     model.DefinitionRef
+	arn     string
+	shape   *ecs.TaskDefinition // nil if it is gone
+	amounts []amounts           // of its containers
+}
+
+// amounts are a container's cpu and memory as they are shown.
+type amounts struct{ cpu, memory, memoryReservation string }
+
+func newTaskShaper(owner model.Owner, t *store.Tables, tasks []*model.Task) *taskShaper {
+	containers := 0
+	for _, task := range tasks {
+		containers += len(task.Containers)
+	}
+	return &taskShaper{
+		owner: owner, tables: t, clusterARN: owner.ClusterARN(tasks[0].Cluster),
+		attributes:         make([]ecs.Attribute, 0, len(tasks)),
+		overrides:          make([]ecs.TaskOverride, 0, len(tasks)),
+		containerOverrides: make([]ecs.ContainerOverride, 0, containers),
+		containers:         make([]ecs.Container, 0, containers),
+	}
+}
+
+func (s *taskShaper) fill(shape *ecs.Task, task *model.Task, tags bool) {
+	definition := s.definitionOf(task)
+	*shape = ecs.Task{
 		Attachments:           attachmentShapes(task),
 		Attributes:            []ecs.Attribute{},
 		CapacityProviderName:  string(task.CapacityProvider),
-		ClusterArn:            h.Owner.ClusterARN(task.Cluster),
-		ContainerInstanceArn:  h.Owner.InstanceARN(task.Cluster, task.Instance),
+		ClusterArn:            s.clusterARN,
+		ContainerInstanceArn:  s.owner.InstanceARN(task.Cluster, task.Instance),
 		Cpu:                   strconv.FormatInt(task.Reserved.CPU, 10),
 		CreatedAt:             ecs.At(task.CreatedAt),
 		DesiredStatus:         string(task.DesiredStatus),
@@ -38,10 +94,10 @@ func (h *Handler) taskShape(t *store.Tables, task *model.Task, tags bool) ecs.Ta
 		StoppedReason:         task.StoppedReason,
 		StoppingAt:            ecs.At(task.StoppingAt),
 		Tags:                  []ecs.Tag{},
-		TaskArn:               h.Owner.TaskARN(task.Cluster, task.ID),
-		TaskDefinitionArn:     h.Owner.DefinitionARN(task.Definition),
+		TaskArn:               s.owner.TaskARN(task.Cluster, task.ID),
+		TaskDefinitionArn:     definition.arn,
 		Version:               task.Version,
-		Overrides:             overridesShape(task),
+		Overrides:             s.overridesOf(task),
 	}
 	if tags {
 		shape.Tags = orEmpty(task.Tags)
@@ -50,29 +106,46 @@ func (h *Handler) taskShape(t *store.Tables, task *model.Task, tags bool) ecs.Ta
 		shape.ContainerInstanceArn = ""
 		shape.PlatformVersion, shape.PlatformFamily = task.PlatformVersion, platformFamily
 	}
-	if i, ok := t.Instance(task.Cluster, task.Instance); ok {
-		placeShape(&shape, i)
-		connectShape(&shape, task, i)
+	if i, ok := s.tables.Instance(task.Cluster, task.Instance); ok {
+		s.place(shape, i)
+		connectShape(shape, task, i)
 	}
-	definition, _ := t.Definition(task.Definition)
-	for i := range task.Containers {
-		shape.Containers = append(shape.Containers, h.containerShape(task, &task.Containers[i], definition))
-	}
-	return shape
+	s.fillContainers(shape, task, definition)
 }
 
-// placeShape fills in what a task shows of the instance that it is on.
-func placeShape(shape *ecs.Task, i *model.Instance) {
-	for _, a := range i.Attributes {
+// definitionOf is what the tasks of a definition show of it.
+func (s *taskShaper) definitionOf(task *model.Task) *shownDefinition {
+	if s.definition != nil && s.definition.ref == task.Definition {
+		return s.definition
+	}
+	s.definition = &shownDefinition{ref: task.Definition, arn: s.owner.DefinitionARN(task.Definition)}
+	if d, ok := s.tables.Definition(task.Definition); ok {
+		s.definition.shape = &d.Shape
+		for i := range d.Shape.ContainerDefinitions {
+			s.definition.amounts = append(s.definition.amounts, amountsOf(&d.Shape.ContainerDefinitions[i]))
+		}
+	}
+	return s.definition
+}
+
+// place fills in what a task shows of the instance that it is on.
+func (s *taskShaper) place(shape *ecs.Task, instance *model.Instance) {
+	first := len(s.attributes)
+	for i := range instance.Attributes {
+		a := &instance.Attributes[i]
 		switch {
 		case a.Value == nil:
 		case a.Name == launch.ZoneAttribute:
 			shape.AvailabilityZone = *a.Value
 		case a.Name == attributeArchitecture:
-			shape.Attributes = append(shape.Attributes, ecs.Attribute{Name: a.Name, Value: a.Value})
+			s.attributes = append(s.attributes, ecs.Attribute{Name: a.Name, Value: a.Value})
 		}
 	}
+	shape.Attributes = tail(s.attributes, first)
 }
+
+// tail is what has been added to a list, such that nothing is ever added behind it.
+func tail[T any](list []T, from int) []T { return list[from:len(list):len(list)] }
 
 // connectShape says whether a task's agent can be reached, and since when: since it
 // was first heard of the task, or since it came back. Before that there is no
@@ -92,61 +165,89 @@ func connectShape(shape *ecs.Task, task *model.Task, i *model.Instance) {
 	}
 }
 
-// overridesShape names every container, as ECS does, with what is overridden.
-func overridesShape(task *model.Task) *ecs.TaskOverride {
-	out := &ecs.TaskOverride{
-		ContainerOverrides:            make([]ecs.ContainerOverride, len(task.Containers)),
-		InferenceAcceleratorOverrides: []ecs.InferenceAcceleratorOverride{},
-	}
+// overridesOf names every container, as ECS does, with what is overridden.
+func (s *taskShaper) overridesOf(task *model.Task) *ecs.TaskOverride {
+	s.overrides = append(s.overrides, ecs.TaskOverride{InferenceAcceleratorOverrides: []ecs.InferenceAcceleratorOverride{}})
+	out := &s.overrides[len(s.overrides)-1]
 	if task.Overrides != nil {
 		out.Cpu, out.Memory = task.Overrides.Cpu, task.Overrides.Memory
 		out.ExecutionRoleArn = task.Overrides.ExecutionRoleArn
 		out.TaskRoleArn = task.Overrides.TaskRoleArn
 	}
-	for i, c := range task.Containers {
-		out.ContainerOverrides[i] = ecs.ContainerOverride{Name: c.Name}
-		if task.Overrides == nil {
-			continue
-		}
-		for _, o := range task.Overrides.ContainerOverrides {
-			if o.Name == c.Name {
-				out.ContainerOverrides[i] = o
-			}
-		}
+	first := len(s.containerOverrides)
+	for i := range task.Containers {
+		s.containerOverrides = append(s.containerOverrides, overrideOf(task, task.Containers[i].Name))
 	}
+	out.ContainerOverrides = tail(s.containerOverrides, first)
 	return out
 }
 
-func (h *Handler) containerShape(task *model.Task, c *model.Container, d *model.Definition) ecs.Container {
-	shape := ecs.Container{
-		ContainerArn:      h.Owner.ContainerARN(task.Cluster, task.ID, c.ID),
-		TaskArn:           h.Owner.TaskARN(task.Cluster, task.ID),
-		Name:              c.Name,
-		Image:             c.Image,
-		ImageDigest:       c.ImageDigest,
-		RuntimeId:         c.RuntimeID,
-		LastStatus:        string(c.LastStatus),
-		ExitCode:          c.ExitCode,
-		Reason:            c.Reason,
-		NetworkBindings:   orEmpty(c.NetworkBindings),
-		NetworkInterfaces: interfaceShapes(task),
-		HealthStatus:      c.HealthStatus,
-		GpuIds:            c.GPUs,
+func overrideOf(task *model.Task, container string) ecs.ContainerOverride {
+	if task.Overrides != nil {
+		for _, o := range task.Overrides.ContainerOverrides {
+			if o.Name == container {
+				return o
+			}
+		}
 	}
-	if d == nil {
-		return shape
+	return ecs.ContainerOverride{Name: container}
+}
+
+func (s *taskShaper) fillContainers(shape *ecs.Task, task *model.Task, d *shownDefinition) {
+	first := len(s.containers)
+	for i := range task.Containers {
+		c := &task.Containers[i]
+		shown := d.amountsOf(task, c.Name)
+		s.containers = append(s.containers, ecs.Container{
+			ContainerArn:      s.owner.ContainerARN(task.Cluster, task.ID, c.ID),
+			TaskArn:           shape.TaskArn,
+			Name:              c.Name,
+			Image:             c.Image,
+			ImageDigest:       c.ImageDigest,
+			RuntimeId:         c.RuntimeID,
+			LastStatus:        string(c.LastStatus),
+			ExitCode:          c.ExitCode,
+			Reason:            c.Reason,
+			NetworkBindings:   orEmpty(c.NetworkBindings),
+			NetworkInterfaces: interfaceShapes(task),
+			HealthStatus:      c.HealthStatus,
+			GpuIds:            c.GPUs,
+			Cpu:               shown.cpu,
+			Memory:            shown.memory,
+			MemoryReservation: shown.memoryReservation,
+		})
 	}
-	i := slices.IndexFunc(d.Shape.ContainerDefinitions, func(cd ecs.ContainerDefinition) bool { return cd.Name == c.Name })
-	if i < 0 {
-		return shape
+	if len(s.containers) > first {
+		shape.Containers = tail(s.containers, first)
 	}
-	effective := launch.Effective(&d.Shape.ContainerDefinitions[i], task.Overrides)
-	shape.Cpu = strconv.Itoa(int(effective.Cpu))
-	if effective.Memory != nil {
-		shape.Memory = strconv.Itoa(int(*effective.Memory))
+}
+
+// amountsOf are what a container of the task has; none if its definition is gone.
+func (d *shownDefinition) amountsOf(task *model.Task, container string) amounts {
+	if d.shape == nil {
+		return amounts{}
 	}
-	if effective.MemoryReservation != nil {
-		shape.MemoryReservation = strconv.Itoa(int(*effective.MemoryReservation))
+	for i := range d.shape.ContainerDefinitions {
+		c := &d.shape.ContainerDefinitions[i]
+		switch {
+		case c.Name != container:
+		case task.Overrides == nil:
+			return d.amounts[i]
+		default:
+			effective := launch.Effective(c, task.Overrides)
+			return amountsOf(&effective)
+		}
 	}
-	return shape
+	return amounts{}
+}
+
+func amountsOf(c *ecs.ContainerDefinition) amounts {
+	a := amounts{cpu: strconv.Itoa(int(c.Cpu))}
+	if c.Memory != nil {
+		a.memory = strconv.Itoa(int(*c.Memory))
+	}
+	if c.MemoryReservation != nil {
+		a.memoryReservation = strconv.Itoa(int(*c.MemoryReservation))
+	}
+	return a
 }

@@ -45,8 +45,7 @@ func (h *Handler) stopTask(ctx context.Context, in *ecs.StopTaskRequest) (*ecs.S
 	if err != nil {
 		return nil, err
 	}
-	shape := h.taskShape(h.store.View(), task, true)
-	return &ecs.StopTaskResponse{Task: &shape}, nil
+	return &ecs.StopTaskResponse{Task: h.taskShape(h.store.View(), task, true)}, nil
 }
 
 // task finds a task by id or ARN.
@@ -76,16 +75,16 @@ func (h *Handler) describeTasks(_ context.Context, in *ecs.DescribeTasksRequest)
 	if err != nil {
 		return nil, err
 	}
-	tags := asked(in.Include, ecs.TaskFieldTAGS)
-	out := &ecs.DescribeTasksResponse{Tasks: []ecs.Task{}, Failures: []ecs.Failure{}}
+	tasks, failures := make([]*model.Task, 0, len(ids)), []ecs.Failure{}
 	for _, id := range ids {
 		if t, ok := view.Task(c.Name, model.TaskID(id)); ok {
-			out.Tasks = append(out.Tasks, h.taskShape(view, t, tags))
+			tasks = append(tasks, t)
 		} else {
-			out.Failures = append(out.Failures, missing(h.Owner.TaskARN(c.Name, model.TaskID(id))))
+			failures = append(failures, missing(h.Owner.TaskARN(c.Name, model.TaskID(id))))
 		}
 	}
-	return out, nil
+	shapes := h.taskShapes(view, tasks, asked(in.Include, ecs.TaskFieldTAGS))
+	return &ecs.DescribeTasksResponse{Tasks: shapes, Failures: failures}, nil
 }
 
 func (h *Handler) listTasks(_ context.Context, in *ecs.ListTasksRequest) (*ecs.ListTasksResponse, error) {

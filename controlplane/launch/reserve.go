@@ -64,6 +64,9 @@ func Size(d *ecs.TaskDefinition, o *ecs.TaskOverride) (cpu, memory int64) {
 }
 
 func number(s string) int64 {
+	if s == "" {
+		return 0 // which ParseInt would make an error of, for nobody to read
+	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
 		return 0 // not given

@@ -100,4 +100,4 @@ func (s *Service) Providers() []ProviderName {
 }
 
 // ProviderARN returns the ARN of a capacity provider.
-func (o Owner) ProviderARN(p ProviderName) string { return o.arn("capacity-provider/" + string(p)) }
+func (o Owner) ProviderARN(p ProviderName) string { return o.arn("capacity-provider", string(p)) }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strconv"
 	"strings"
 )
 
@@ -44,7 +45,9 @@ type DefinitionRef struct {
 }
 
 // String returns "family:revision".
-func (r DefinitionRef) String() string { return fmt.Sprintf("%s:%d", r.Family, r.Revision) }
+func (r DefinitionRef) String() string {
+	return string(r.Family) + ":" + strconv.FormatInt(int64(r.Revision), 10)
+}
 
 // NewTaskID returns a fresh random id.
 func NewTaskID() TaskID { return TaskID(randomHex()) }
@@ -67,7 +70,15 @@ func NewUUID() string {
 	var b [16]byte
 	rand.Read(b[:])
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	var text [36]byte
+	out := text[:0]
+	for i, part := range [][]byte{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
+		if i > 0 {
+			out = append(out, '-')
+		}
+		out = hex.AppendEncode(out, part)
+	}
+	return string(out)
 }
 
 func randomHex() string {
@@ -83,35 +94,47 @@ type Owner struct {
 	Region  string // for example us-east-1
 }
 
-func (o Owner) arn(resource string) string {
-	return "arn:aws:ecs:" + o.Region + ":" + o.Account + ":" + resource
+// arn puts an ARN together in one step: a page of a list has a hundred.
+func (o Owner) arn(kind string, path ...string) string {
+	var b strings.Builder
+	n := len("arn:aws:ecs:::") + len(o.Region) + len(o.Account) + len(kind)
+	for _, p := range path {
+		n += 1 + len(p)
+	}
+	b.Grow(n)
+	for _, p := range []string{"arn:aws:ecs:", o.Region, ":", o.Account, ":", kind} {
+		b.WriteString(p)
+	}
+	for _, p := range path {
+		b.WriteByte('/')
+		b.WriteString(p)
+	}
+	return b.String()
 }
 
 // ClusterARN returns the ARN of a cluster.
-func (o Owner) ClusterARN(c ClusterName) string { return o.arn("cluster/" + string(c)) }
+func (o Owner) ClusterARN(c ClusterName) string { return o.arn("cluster", string(c)) }
 
 // ServiceARN returns the ARN of a service, in the long format.
 func (o Owner) ServiceARN(k ServiceKey) string {
-	return o.arn("service/" + string(k.Cluster) + "/" + string(k.Name))
+	return o.arn("service", string(k.Cluster), string(k.Name))
 }
 
 // TaskARN returns the ARN of a task, in the long format.
-func (o Owner) TaskARN(c ClusterName, id TaskID) string {
-	return o.arn("task/" + string(c) + "/" + string(id))
-}
+func (o Owner) TaskARN(c ClusterName, id TaskID) string { return o.arn("task", string(c), string(id)) }
 
 // InstanceARN returns the ARN of a container instance, in the long format.
 func (o Owner) InstanceARN(c ClusterName, id InstanceID) string {
-	return o.arn("container-instance/" + string(c) + "/" + string(id))
+	return o.arn("container-instance", string(c), string(id))
 }
 
 // ContainerARN returns the ARN of a container of a task.
 func (o Owner) ContainerARN(c ClusterName, t TaskID, uuid string) string {
-	return o.arn("container/" + string(c) + "/" + string(t) + "/" + uuid)
+	return o.arn("container", string(c), string(t), uuid)
 }
 
 // DefinitionARN returns the ARN of a revision of a task definition.
-func (o Owner) DefinitionARN(r DefinitionRef) string { return o.arn("task-definition/" + r.String()) }
+func (o Owner) DefinitionARN(r DefinitionRef) string { return o.arn("task-definition", r.String()) }
 
 // ErrForeignARN is wrapped by Resource for an ARN of another partition, service,
 // region or account.

@@ -121,5 +121,5 @@ func (s *Service) Definitions() []DefinitionRef {
 
 // TaskSetARN returns the ARN of a task set.
 func (o Owner) TaskSetARN(k ServiceKey, id DeploymentID) string {
-	return o.arn("task-set/" + string(k.Cluster) + "/" + string(k.Name) + "/" + string(id))
+	return o.arn("task-set", string(k.Cluster), string(k.Name), string(id))
 }
