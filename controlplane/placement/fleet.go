@@ -184,7 +184,7 @@ func (f *Fleet) addTask(slot int, u *Use) {
 }
 
 // countTask adds to the number of tasks of a group in a slot.
-func (f *Fleet) countTask(slot int, n *node, u *Use, tasks int) {
+func (f *Fleet) countTask(slot int, n *node, u *Use, tasks int32) {
 	before := n.group(u.Group)
 	after := before
 	after.tasks += tasks

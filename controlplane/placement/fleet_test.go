@@ -114,7 +114,7 @@ func contentOf(f *Fleet) indexed {
 		for j, s := range g.digits {
 			c.Groups[string(k)+"/"+strconv.Itoa(j)] = ids(s)
 		}
-		c.Groups[string(k)+"/staying"] = ids(g.staying)
+		c.Groups[string(k)+"/leaving"] = ids(g.leaving)
 	})
 	return c
 }
@@ -132,7 +132,7 @@ func compareIndex(f *Fleet) error {
 		anew.PutInstance(*v.Instance())
 		for group, tasks := range v.Groups() {
 			for i := range tasks {
-				anew.AddTask(v.ID(), Use{Group: group, Stopping: i < v.node.group(group).stopping})
+				anew.AddTask(v.ID(), Use{Group: group, Stopping: i < int(v.node.group(group).stopping)})
 			}
 		}
 		// All amounts and ports at once, on a task that is then made to be none.

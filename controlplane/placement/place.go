@@ -69,7 +69,7 @@ func (s *search) occupy(slot int, gpus []string) {
 
 // failures examines every instance, or every candidate, for the next task.
 func (s *search) failures() []Failure {
-	r := s.request
+	r := &s.request
 	var all []Failure
 	if r.Candidates == nil {
 		all = make([]Failure, 0, s.fleet.Len())
