@@ -36,6 +36,7 @@ type kin struct {
 	marks     atomic.Uint64 // given out so far
 	scratches sync.Pool     // of *scratch
 	memo      memo
+	packings  packings
 }
 
 // mark is one that nothing carries yet.
@@ -95,16 +96,11 @@ func (f *Fleet) PutInstance(in Instance) {
 	n.instance, n.reserved = next, reserved
 
 	lane := slot & wordMask
-	if f.eligible(slot) {
-		b.leave(lane)
-	}
 	for r, offered := range next.offers() {
 		n.free[r] += offered - old.offers()[r]
 	}
 	b.setFree(lane, n.free)
-	if next.eligible() {
-		b.enter(lane)
-	}
+	b.setEligible(lane, next.eligible())
 	f.hosts.put(slot, old, next, f.kin)
 	for _, p := range oldReserved {
 		if !n.portTaken(p) {
@@ -125,7 +121,7 @@ func (f *Fleet) takeSlot(id string) int {
 		f.hosts.grow()
 	}
 	f.hosts.slots.Set(id, slot)
-	f.rows.writable(slot>>wordShift, f.owner).setNode(slot&wordMask, &node{owner: f.owner, instance: &Instance{ID: id}})
+	f.rows.writable(slot>>wordShift, f.owner, f.kin.mark()).setNode(slot&wordMask, &node{owner: f.owner, instance: &Instance{ID: id}})
 	return slot
 }
 
@@ -138,10 +134,6 @@ func (f *Fleet) RemoveInstance(id string) bool {
 	}
 	f.hosts = f.hosts.writable(f.owner)
 	b, n := f.writableNode(slot)
-	lane := slot & wordMask
-	if f.eligible(slot) {
-		b.leave(lane)
-	}
 	for _, p := range n.reserved {
 		f.freePort(slot, p)
 	}
@@ -152,6 +144,8 @@ func (f *Fleet) RemoveInstance(id string) bool {
 	for _, c := range n.groups {
 		f.setTasks(slot, n.instance, c, groupCount{group: c.group})
 	}
+	lane := slot & wordMask
+	b.setEligible(lane, false)
 	b.setNode(lane, nil)
 	b.setFree(lane, amounts{})
 	return true
@@ -171,7 +165,7 @@ func (f *Fleet) AddTask(instanceID string, u Use) bool {
 
 func (f *Fleet) addTask(slot int, u *Use) {
 	b, n := f.writableNode(slot)
-	f.take(b, n, slot, u.takes())
+	b.take(slot&wordMask, u.takes())
 	for _, p := range hostPorts(u.TCP, u.UDP) {
 		n.ports = insert(n.ports, p)
 		f.takePort(slot, p)
@@ -204,7 +198,7 @@ func (f *Fleet) RemoveTask(instanceID string, u Use) bool {
 		return false
 	}
 	b, n := f.writableNode(slot)
-	f.take(b, n, slot, amounts{-u.CPU, -u.MemoryMiB})
+	b.take(slot&wordMask, amounts{-u.CPU, -u.MemoryMiB})
 	for _, p := range hostPorts(u.TCP, u.UDP) {
 		n.ports = remove(n.ports, p)
 		if !n.portTaken(p) {
@@ -219,22 +213,13 @@ func (f *Fleet) RemoveTask(instanceID string, u Use) bool {
 	return true
 }
 
-// take lowers what is left in a slot.
-func (f *Fleet) take(b *block, n *node, slot int, taken amounts) {
-	if taken == (amounts{}) {
-		return
-	}
-	lane, eligible := slot&wordMask, f.eligible(slot)
-	if eligible {
-		b.leave(lane)
-	}
+// take lowers what is left in a lane.
+func (b *block) take(lane int, taken amounts) {
+	n := b.node(lane)
 	for r := range taken {
 		n.free[r] -= taken[r]
 	}
 	b.setFree(lane, n.free)
-	if eligible {
-		b.enter(lane)
-	}
 }
 
 // setTasks notes that a slot that had so many tasks of a group has another number.
@@ -286,7 +271,7 @@ func (f *Fleet) view(slot int) View {
 func (f *Fleet) eligible(slot int) bool { return has(f.hosts.eligible, slot) }
 
 func (f *Fleet) writableNode(slot int) (*block, *node) {
-	b := f.rows.writable(slot>>wordShift, f.owner)
+	b := f.rows.writable(slot>>wordShift, f.owner, f.kin.mark())
 	lane := slot & wordMask
 	n := b.node(lane)
 	if own := n.writable(f.owner); own != n {

@@ -42,6 +42,11 @@ func (s *search) end() {
 	for i := range buffers.tallies {
 		buffers.tallies[i].end()
 	}
+	for _, p := range s.packings {
+		if p != nil {
+			s.fleet.kin.packings.give(p)
+		}
+	}
 	*s = search{} // which must not keep the fleet
 	pool.Put(buffers)
 }

@@ -22,6 +22,8 @@ type search struct {
 	// oneByOne tells that there are checks which only the instance itself can answer.
 	oneByOne bool
 
+	packings [resources]*packing // what is known of the tightest; nil if not asked for yet
+
 	scratch *scratch
 }
 
