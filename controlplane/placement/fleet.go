@@ -59,11 +59,11 @@ func (f *Fleet) Clone() *Fleet {
 }
 
 // Len is the number of instances, of whatever status.
-func (f *Fleet) Len() int { return f.hosts.slots.Len() }
+func (f *Fleet) Len() int { return f.hosts.slots.size }
 
 // Instance is the instance with the id, and whether there is one.
 func (f *Fleet) Instance(id string) (View, bool) {
-	slot, ok := f.hosts.slots.Get(id)
+	slot, ok := f.hosts.slots.get(id)
 	if !ok {
 		return View{}, false
 	}
@@ -87,7 +87,7 @@ func (f *Fleet) PutInstance(in Instance) {
 	next := &in
 	reserved := slices.Compact(hostPorts(in.ReservedTCP, in.ReservedUDP))
 	f.hosts = f.hosts.writable(f.owner)
-	slot, known := f.hosts.slots.Get(in.ID)
+	slot, known := f.hosts.slots.get(in.ID)
 	if !known {
 		slot = f.takeSlot(in.ID)
 	}
@@ -120,7 +120,7 @@ func (f *Fleet) takeSlot(id string) int {
 		f.rows.add(newBlock(f.owner), f.owner)
 		f.hosts.grow()
 	}
-	f.hosts.slots.Set(id, slot)
+	f.hosts.slots.add(f.owner, id, slot)
 	f.rows.writable(slot>>wordShift, f.owner, f.kin.mark()).setNode(slot&wordMask, &node{owner: f.owner, instance: &Instance{ID: id}})
 	return slot
 }
@@ -128,7 +128,7 @@ func (f *Fleet) takeSlot(id string) int {
 // RemoveInstance takes an instance out, with what is used of it, and tells whether
 // there was one.
 func (f *Fleet) RemoveInstance(id string) bool {
-	slot, ok := f.hosts.slots.Get(id)
+	slot, ok := f.hosts.slots.get(id)
 	if !ok {
 		return false
 	}
@@ -156,7 +156,7 @@ func (f *Fleet) RemoveInstance(id string) bool {
 // as much is given back. It reports whether the instance is known; if it is not,
 // nothing is changed.
 func (f *Fleet) AddTask(instanceID string, u Use) bool {
-	slot, ok := f.hosts.slots.Get(instanceID)
+	slot, ok := f.hosts.slots.get(instanceID)
 	if ok {
 		f.addTask(slot, &u)
 	}
@@ -193,7 +193,7 @@ func (f *Fleet) countTask(slot int, n *node, u *Use, tasks int32) {
 // It reports whether the instance is known and has a task of the group, stopping or not
 // as given; if not, nothing is changed.
 func (f *Fleet) RemoveTask(instanceID string, u Use) bool {
-	slot, ok := f.hosts.slots.Get(instanceID)
+	slot, ok := f.hosts.slots.get(instanceID)
 	if !ok || !f.node(slot).group(u.Group).includes(&u) {
 		return false
 	}

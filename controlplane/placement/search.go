@@ -77,7 +77,7 @@ func (s *search) startCandidates() {
 	}
 	clear(s.candidates)
 	for _, id := range s.request.Candidates {
-		if slot, ok := s.fleet.hosts.slots.Get(id); ok && s.fleet.eligible(slot) {
+		if slot, ok := s.fleet.hosts.slots.get(id); ok && s.fleet.eligible(slot) {
 			set(s.candidates, slot, true)
 		}
 	}
