@@ -85,6 +85,7 @@ const (
 	atOnce     = "at-once"    // one request for all
 	oneByOne   = "one-by-one" // requests of one, each task added to the fleet
 	withClones = "cloned"     // so, and the fleet is cloned before each, as for snapshots
+	tens       = "tens"       // requests of ten, and the fleet is cloned before each
 )
 
 // place puts the tasks of a benchmark on a clone of the fleet.
@@ -97,16 +98,21 @@ func place(b *testing.B, f *Fleet, r Request, way string) {
 		return
 	}
 	r.Count = 1
+	if way == tens {
+		r.Count = 10
+	}
 	f = f.Clone()
-	for range benchTasks {
-		if way == withClones {
+	for range benchTasks / r.Count {
+		if way != oneByOne {
 			f = f.Clone()
 		}
 		result := Place(f, r)
-		if len(result.Assignments) != 1 {
+		if len(result.Assignments) != r.Count {
 			b.Fatal("not placed")
 		}
-		f.AddTask(result.Assignments[0].InstanceID, r.use(nil))
+		for _, a := range result.Assignments {
+			f.AddTask(a.InstanceID, r.use(nil))
+		}
 	}
 }
 
@@ -123,10 +129,10 @@ func cpuTime(b *testing.B) time.Duration {
 // BenchmarkPlace puts 10,000 tasks on fleets of several sizes.
 func BenchmarkPlace(b *testing.B) {
 	for _, fleet := range []string{"empty", "filled"} {
-		for _, n := range []int{1_000, 5_000, 10_000} {
+		for _, n := range []int{1_000, 5_000, 10_000, 20_000} {
 			base := benchFleet(n, fleet == "filled")
 			for _, chain := range benchChains {
-				for _, way := range []string{atOnce, oneByOne, withClones} {
+				for _, way := range []string{atOnce, oneByOne, withClones, tens} {
 					b.Run(fmt.Sprintf("fleet=%s/instances=%d/%s/%s", fleet, n, chain.name, way), func(b *testing.B) {
 						measure(b, func() { place(b, base, benchRequest(chain.strategies), way) })
 					})

@@ -1,6 +1,9 @@
 package placement
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 const (
 	wordBits  = 64
@@ -20,22 +23,17 @@ const chunkWords = 8
 // of a mask.
 type chunk struct {
 	owner mark
+	at    int
 	words [chunkWords]uint64
 }
 
-// placed is a chunk and where it is.
-type placed struct {
-	at    int
-	chunk *chunk
-}
-
 // bitset is a set of slots, sparse by chunk and copy-on-write by chunk: to change a
-// shared set of a whole fleet copies 16 bytes per 512 instances and one chunk. A nil set
+// shared set of a whole fleet copies 8 bytes per 512 instances and one chunk. A nil set
 // is empty, and no set that is stored anywhere is empty without being nil.
 type bitset struct {
 	owner  mark
 	size   int      // slots in the set
-	chunks []placed // in order, none empty
+	chunks []*chunk // in order, none empty
 }
 
 // find gives the position of the chunk with a word, or where it would go.
@@ -58,7 +56,7 @@ func (s *bitset) find(index int) (int, bool) {
 }
 
 // parts are the chunks of a set, of none if it is nil.
-func (s *bitset) parts() []placed {
+func (s *bitset) parts() []*chunk {
 	if s == nil {
 		return nil
 	}
@@ -66,7 +64,7 @@ func (s *bitset) parts() []placed {
 }
 
 // of is the part of a mask that the chunk covers.
-func (p placed) of(mask []uint64) []uint64 {
+func (p *chunk) of(mask []uint64) []uint64 {
 	from := p.at * chunkWords
 	return mask[from:min(from+chunkWords, len(mask))]
 }
@@ -76,7 +74,7 @@ func (s *bitset) has(slot int) bool {
 		return false
 	}
 	i, ok := s.find(slot >> wordShift)
-	return ok && s.chunks[i].chunk.words[slot>>wordShift%chunkWords]>>(slot&wordMask)&1 != 0
+	return ok && s.chunks[i].words[slot>>wordShift%chunkWords]>>(slot&wordMask)&1 != 0
 }
 
 // writable is the set itself if the owner made it, else a copy of the owner's, which
@@ -88,18 +86,16 @@ func (s *bitset) writable(owner mark) *bitset {
 	if s.owner == owner {
 		return s
 	}
-	chunks := make([]placed, len(s.chunks))
-	copy(chunks, s.chunks)
-	return &bitset{owner: owner, size: s.size, chunks: chunks}
+	return &bitset{owner: owner, size: s.size, chunks: slices.Clone(s.chunks)}
 }
 
 // word is the word of a slot, to be changed. The set must be the owner's and have the
 // chunk at the position.
 func (s *bitset) word(position, slot int) *uint64 {
-	c := s.chunks[position].chunk
+	c := s.chunks[position]
 	if c.owner != s.owner {
-		c = &chunk{owner: s.owner, words: c.words}
-		s.chunks[position].chunk = c
+		c = &chunk{owner: s.owner, at: c.at, words: c.words}
+		s.chunks[position] = c
 	}
 	return &c.words[slot>>wordShift%chunkWords]
 }
@@ -113,9 +109,7 @@ func (s *bitset) with(owner mark, slot int) *bitset {
 	s.size++
 	i, ok := s.find(slot >> wordShift)
 	if !ok {
-		s.chunks = append(s.chunks, placed{})
-		copy(s.chunks[i+1:], s.chunks[i:])
-		s.chunks[i] = placed{at: slot >> wordShift / chunkWords, chunk: &chunk{owner: owner}}
+		s.chunks = slices.Insert(s.chunks, i, &chunk{owner: owner, at: slot >> wordShift / chunkWords})
 	}
 	*s.word(i, slot) |= 1 << (slot & wordMask)
 	return s
@@ -133,8 +127,8 @@ func (s *bitset) without(owner mark, slot int) *bitset {
 	s.size--
 	i, _ := s.find(slot >> wordShift)
 	*s.word(i, slot) &^= 1 << (slot & wordMask)
-	if s.chunks[i].chunk.words == [chunkWords]uint64{} {
-		s.chunks = append(s.chunks[:i], s.chunks[i+1:]...)
+	if s.chunks[i].words == [chunkWords]uint64{} {
+		s.chunks = slices.Delete(s.chunks, i, i+1)
 	}
 	return s
 }
@@ -146,7 +140,7 @@ func (s *bitset) keepIn(mask []uint64) {
 		clear(mask[done : p.at*chunkWords])
 		part := p.of(mask)
 		for j := range part {
-			part[j] &= p.chunk.words[j]
+			part[j] &= p.words[j]
 		}
 		done = p.at*chunkWords + len(part)
 	}
@@ -158,7 +152,7 @@ func (s *bitset) dropFrom(mask []uint64) {
 	for _, p := range s.parts() {
 		part := p.of(mask)
 		for j := range part {
-			part[j] &^= p.chunk.words[j]
+			part[j] &^= p.words[j]
 		}
 	}
 }
@@ -172,7 +166,7 @@ func (s *bitset) leavesAny(mask []uint64) bool {
 		}
 		part := p.of(mask)
 		for j, w := range part {
-			if w&^p.chunk.words[j] != 0 {
+			if w&^p.words[j] != 0 {
 				return true
 			}
 		}
@@ -188,7 +182,7 @@ func (s *bitset) addTo(mask, scope []uint64) bool {
 	for _, p := range s.parts() {
 		part, within := p.of(mask), p.of(scope)
 		for j := range part {
-			both := p.chunk.words[j] & within[j]
+			both := p.words[j] & within[j]
 			part[j] |= both
 			found |= both
 		}
@@ -210,7 +204,7 @@ func (s *bitset) addRest(mask, scope []uint64) bool {
 	for _, p := range s.parts() {
 		add(p.at * chunkWords)
 		for j := range p.of(mask) {
-			w := scope[done] &^ p.chunk.words[j]
+			w := scope[done] &^ p.words[j]
 			mask[done] |= w
 			found |= w
 			done++
@@ -233,7 +227,7 @@ func (s *bitset) count(mask []uint64) int {
 	n := 0
 	for _, p := range s.parts() {
 		for j, w := range p.of(mask) {
-			n += bits.OnesCount64(w & p.chunk.words[j])
+			n += bits.OnesCount64(w & p.words[j])
 		}
 	}
 	return n
@@ -254,9 +248,9 @@ func (s *bitset) countShared(other *bitset, mask []uint64) int {
 		if !ok {
 			continue
 		}
-		also := other.chunks[i].chunk
+		also := other.chunks[i]
 		for j, w := range p.of(mask) {
-			n += bits.OnesCount64(w & p.chunk.words[j] & also.words[j])
+			n += bits.OnesCount64(w & p.words[j] & also.words[j])
 		}
 	}
 	return n

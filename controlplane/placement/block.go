@@ -1,7 +1,6 @@
 package placement
 
 import (
-	"bytes"
 	"math"
 	"math/bits"
 )
@@ -20,7 +19,7 @@ type amounts [resources]int64
 // range, which is more than any host offers, counts as the end of it.
 type room [resources]int32
 
-const mostRoom = math.MaxInt32 - 1 // so that there is a limit above it
+const mostRoom = math.MaxInt32 - 1 // so that there is something above it
 
 func (a amounts) room() room {
 	var r room
@@ -34,25 +33,16 @@ func (a amounts) room() room {
 func (a amounts) beyond() bool { return max(a[cpu], a[memory]) > mostRoom }
 
 // block holds the instances of 64 slots. What they have left stands in columns, so
-// that a need is compared with 64 of them at a time. The eligible lanes are also kept
-// in the order of what they have left, so that the least that suffices is found
-// without a look at each; and most blocks are passed over for their ranges.
+// that a need is compared with 64 of them at a time, and what the eligible ones have at
+// least and at most says of many blocks that no look at the columns is needed.
 type block struct {
 	owner mark
 	// What has pointers comes first: the collector looks no further.
-	nodes [wordBits / nodeLanes]*nodes
+	nodes    [wordBits / nodeLanes]*nodes
+	eligible uint64 // lanes
 	// least and most are what the eligible lanes have left.
 	least, most room
-	// ranked is the number of eligible lanes, and order has them by what they have
-	// left, then by number; what is behind them in order is of no meaning.
-	ranked int
-	order  [resources][wordBits]uint8
-	// ranges has a bit for each range of amounts that an eligible lane is in, and richest
-	// the highest range by the other resource of any lane in it. They tell of most
-	// blocks that no lane will do.
-	ranges  [resources]uint64
-	richest [resources][wordBits]uint8
-	free    [resources][wordBits]int32
+	free        [resources][wordBits]int32
 }
 
 const nodeLanes = 8
@@ -90,132 +80,39 @@ func (b *block) setNode(lane int, n *node) {
 	b.nodes[lane/nodeLanes] = some
 }
 
-// setFree writes down what a lane that is not eligible has left.
+// setEligible makes a lane eligible or not.
+func (b *block) setEligible(lane int, to bool) {
+	b.eligible = b.eligible&^(1<<lane) | bit(to)<<lane
+	b.measure()
+}
+
+// setFree makes what a lane has left another amount.
 func (b *block) setFree(lane int, free amounts) {
-	for r, amount := range free.room() {
-		b.free[r][lane] = amount
-	}
-}
-
-// enter makes a lane eligible.
-func (b *block) enter(lane int) {
-	for r := range b.order {
-		free := b.free[r][lane]
-		at := b.firstWith(r, free, lane)
-		order := b.order[r][:b.ranked+1]
-		copy(order[at+1:], order[at:])
-		order[at] = uint8(lane)
-
-		in := rangeOf(free)
-		if b.ranges[r]>>in&1 == 0 {
-			b.ranges[r] |= 1 << in
-			b.richest[r][in] = 0
+	outdated := false
+	for r, is := range free.room() {
+		was := b.free[r][lane]
+		b.free[r][lane] = is
+		if b.eligible>>lane&1 == 0 {
+			continue
 		}
-		b.richest[r][in] = max(b.richest[r][in], b.otherRange(r, lane))
+		// Whoever else has the least or the most is unknown.
+		outdated = outdated || was == b.least[r] && is > was || was == b.most[r] && is < was
+		b.least[r], b.most[r] = min(b.least[r], is), max(b.most[r], is)
 	}
-	b.ranked++
-	b.measure()
-}
-
-// leave makes a lane not eligible.
-func (b *block) leave(lane int) {
-	for r := range b.order {
-		order := b.order[r][:b.ranked]
-		at := bytes.IndexByte(order, uint8(lane))
-		copy(order[at:], order[at+1:])
-		b.leaveRange(r, lane, order[:at], order[at:b.ranked-1])
-	}
-	b.ranked--
-	b.measure()
-}
-
-// leaveRange brings up to date the range that a lane has left, given the lanes before
-// and after it in the order: the others in the range are next to where it was.
-func (b *block) leaveRange(r, lane int, before, after []uint8) {
-	in, gone := rangeOf(b.free[r][lane]), b.otherRange(r, lane)
-	richest, found := uint8(0), false
-	// note tells whether a further neighbour can change anything.
-	note := func(neighbour uint8) bool {
-		if rangeOf(b.free[r][neighbour]) != in {
-			return false
-		}
-		richest, found = max(richest, b.otherRange(r, int(neighbour))), true
-		return richest < b.richest[r][in] && gone == b.richest[r][in]
-	}
-	for i := len(before) - 1; i >= 0; i-- {
-		if !note(before[i]) {
-			break
-		}
-	}
-	for _, neighbour := range after {
-		if !note(neighbour) {
-			break
-		}
-	}
-	switch {
-	case !found:
-		b.ranges[r] &^= 1 << in
-	case b.richest[r][in] == gone:
-		b.richest[r][in] = richest
+	if outdated {
+		b.measure()
 	}
 }
 
-// otherRange is the range that a lane is in by the other resource.
-func (b *block) otherRange(r, lane int) uint8 {
-	return uint8(rangeOf(b.free[resources-1-r][lane]))
-}
-
-// rangeOf is the number, below 64, of the range that an amount is in: four ranges to
-// each doubling from 16 to a million, more and less are in the last and the first.
-func rangeOf(free int32) int {
-	if free < 16 {
-		return 0
-	}
-	digits := bits.Len64(uint64(free))
-	return min(wordBits-1, (digits-5)*4+int(free>>(digits-3))&3)
-}
-
-// rangesOf are the ranges that amounts from one to another, both included, are in.
-func rangesOf(from, to int32) uint64 {
-	return ^uint64(0) << rangeOf(from) & (^uint64(0) >> (wordBits - 1 - rangeOf(to)))
-}
-
-// firstWith is the first place in an order that has at least so much left and, if it
-// has just that, at least the lane's number.
-func (b *block) firstWith(r int, free int32, lane int) int {
-	low, high := 0, b.ranked
-	for low < high {
-		middle := int(uint(low+high) >> 1)
-		there := int(b.order[r][middle])
-		if has := b.free[r][there]; has < free || has == free && there < lane {
-			low = middle + 1
-		} else {
-			high = middle
-		}
-	}
-	return low
-}
-
-// below is the number of eligible lanes that have less left of a resource. It branches
-// on nothing that depends on the amounts, which no processor could foretell.
-func (b *block) below(r int, free int32) int {
-	order, column := &b.order[r], &b.free[r]
-	n := 0
-	for half := wordBits / 2; half > 0; half >>= 1 {
-		at := (n + half - 1) & wordMask
-		n += half * int(bit(at < b.ranked)&bit(column[order[at]&wordMask] < free))
-	}
-	at := n & wordMask
-	return n + int(bit(at < b.ranked)&bit(column[order[at]&wordMask] < free))
-}
-
+// measure finds the least and the most anew.
 func (b *block) measure() {
-	for r := range b.order {
-		b.least[r], b.most[r] = math.MaxInt32, math.MinInt32
-		if b.ranked > 0 {
-			b.least[r] = b.free[r][b.order[r][0]]
-			b.most[r] = b.free[r][b.order[r][b.ranked-1]]
+	for r := range b.free {
+		least, most := int32(math.MaxInt32), int32(math.MinInt32)
+		for lanes := b.eligible; lanes != 0; lanes &= lanes - 1 {
+			free := b.free[r][bits.TrailingZeros64(lanes)]
+			least, most = min(least, free), max(most, free)
 		}
+		b.least[r], b.most[r] = least, most
 	}
 }
 
@@ -228,7 +125,7 @@ func (b *block) fitting(need room) uint64 {
 	if b.most[cpu] < need[cpu] || b.most[memory] < need[memory] {
 		return 0
 	}
-	// Without a branch per lane, as in below.
+	// Without a branch per lane, which no processor could foretell.
 	var short uint64
 	cpus, memories := &b.free[cpu], &b.free[memory]
 	for lane := range wordBits {
@@ -237,54 +134,36 @@ func (b *block) fitting(need room) uint64 {
 	return ^short
 }
 
-// fewLanes is a number of lanes that are faster looked at one by one than looked for
-// in the order of all.
-const fewLanes = 12
+// fewLanes is a number of lanes that are faster looked at one by one than with all.
+const fewLanes = 16
 
-// tightest is the lane among the given ones that has what is needed and the least left
-// of the resource, if that is below the limit.
-func (b *block) tightest(r int, need room, lanes uint64, limit int32) (int, bool) {
+// tightest is the lane among the given eligible ones that has what is needed and the
+// least left of the resource, the first of several, and what it has; ok is false if there
+// is none.
+func (b *block) tightest(r int, need room, lanes uint64) (lane int, free int32, ok bool) {
 	other := resources - 1 - r
-	if b.least[r] >= limit || b.most[other] < need[other] || !b.promises(r, need, limit) {
-		return 0, false
+	if b.most[r] < need[r] || b.most[other] < need[other] {
+		return 0, 0, false
+	}
+	// An amount and, below it, the lane, make one number to compare; those that will not
+	// do get a bit that makes them greater than all that do.
+	const no = 62
+	best := uint64(1 << no)
+	column, others := &b.free[r], &b.free[other]
+	look := func(lane int) {
+		refused := bit(column[lane] < need[r]) | bit(others[lane] < need[other]) | ^(lanes>>lane)&1
+		best = min(best, refused<<no|uint64(uint32(column[lane]))<<wordShift|uint64(lane))
 	}
 	if bits.OnesCount64(lanes) <= fewLanes {
-		return b.tightestOf(r, need, lanes, limit)
-	}
-	for _, lane := range b.order[r][b.below(r, need[r]):b.ranked] {
-		lane &= wordMask
-		if b.free[r][lane] >= limit {
-			break
+		for some := lanes; some != 0; some &= some - 1 {
+			look(bits.TrailingZeros64(some))
 		}
-		if lanes>>lane&1 != 0 && b.free[other][lane] >= need[other] {
-			return int(lane), true
+	} else {
+		for lane := range wordBits {
+			look(lane)
 		}
 	}
-	return 0, false
-}
-
-// promises tells whether there may be a lane with what is needed and less than the
-// limit left of the resource.
-func (b *block) promises(r int, need room, limit int32) bool {
-	least := uint8(rangeOf(need[resources-1-r]))
-	for in := b.ranges[r] & rangesOf(need[r], limit-1); in != 0; in &= in - 1 {
-		if b.richest[r][bits.TrailingZeros64(in)] >= least {
-			return true
-		}
-	}
-	return false
-}
-
-func (b *block) tightestOf(r int, need room, lanes uint64, limit int32) (int, bool) {
-	best, found := 0, false
-	other := resources - 1 - r
-	for ; lanes != 0; lanes &= lanes - 1 {
-		lane := bits.TrailingZeros64(lanes)
-		if free := b.free[r][lane]; free < limit && free >= need[r] && b.free[other][lane] >= need[other] {
-			best, limit, found = lane, free, true
-		}
-	}
-	return best, found
+	return int(best & wordMask), int32(best >> wordShift), best>>no == 0
 }
 
 // bit is 1 for true; the compiler makes it one instruction.

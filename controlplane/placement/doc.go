@@ -16,24 +16,26 @@
 // in a word: who is ACTIVE and connected, who carries an attribute and with which
 // value, who has a host port taken, how many tasks of a group each has, digit by
 // digit. To filter by any of these is one AND per 64 instances. What is left of CPU
-// and memory stands in blocks of 64, each of which knows the order of its instances
-// and, roughly, which amounts it has. All of it is copy-on-write, so [Fleet.Clone] is
-// O(1), and the first change after it copies a block, a chunk of two sets on average and
-// the few pointers that lead there: some three kilobytes, and for each thousand
-// instances 50 bytes more.
+// and memory stands in blocks of 64, column by column. All of it is copy-on-write, so
+// [Fleet.Clone] is O(1), and the first change after it copies a block, a chunk of one set
+// or two and the few pointers that lead there: some two kilobytes, and for each thousand
+// instances 30 bytes more.
 //
-// Two things are remembered from one request to the next, in what clones share, and
+// Three things are remembered from one request to the next, in what clones share, and
 // make answers faster but never different: how many tasks of a group each value of an
-// attribute has, and which instances meet a condition that comes again.
+// attribute has, which instances meet a condition that comes again, and which instance
+// of a block was the tightest for a need. What changes bears a mark that nothing else
+// ever had, a block or a fleet's attributes, and what was found out holds as long as the
+// mark is the same.
 //
 // With n instances, a task costs
 //
 //   - always a few operations per 64 instances for each filter and each strategy;
 //   - random, and the last choice among equals: a few probes. When nearly no
 //     instance has room, one comparison per instance, once per request;
-//   - binpack: a glance at each block, and a look into those that may have
-//     something tighter than the tightest so far. When another strategy follows in
-//     the chain, also one step for each instance that is as tight;
+//   - binpack: one comparison per 64 instances, and one per instance of those blocks of 64
+//     that changed, or of which others are allowed, since a request had the same need.
+//     That is one block for each task placed; all of them for a need that is new;
 //   - spread over instances: one step per 64 instances and binary digit of the
 //     number of tasks of the group that any instance has;
 //   - spread over an attribute: one step per value of the attribute, and a few per 64

@@ -37,7 +37,7 @@ func (f Facts) RegisteredAt() time.Time { return f.node.instance.RegisteredAt }
 func (f Facts) RunningTasks() int { return f.node.tasks }
 
 // GroupTasks is the number of tasks of one group on the instance.
-func (f Facts) GroupTasks(group string) int { return f.node.group(group).tasks }
+func (f Facts) GroupTasks(group string) int { return View(f).GroupTasks(group) }
 
 // Groups lists the groups with tasks on the instance and how many, in order of name.
 func (f Facts) Groups() iter.Seq2[string, int] { return View(f).Groups() }

@@ -36,6 +36,7 @@ type kin struct {
 	marks     atomic.Uint64 // given out so far
 	scratches sync.Pool     // of *scratch
 	memo      memo
+	packings  packings
 }
 
 // mark is one that nothing carries yet.
@@ -58,11 +59,11 @@ func (f *Fleet) Clone() *Fleet {
 }
 
 // Len is the number of instances, of whatever status.
-func (f *Fleet) Len() int { return f.hosts.slots.Len() }
+func (f *Fleet) Len() int { return f.hosts.slots.size }
 
 // Instance is the instance with the id, and whether there is one.
 func (f *Fleet) Instance(id string) (View, bool) {
-	slot, ok := f.hosts.slots.Get(id)
+	slot, ok := f.hosts.slots.get(id)
 	if !ok {
 		return View{}, false
 	}
@@ -86,7 +87,7 @@ func (f *Fleet) PutInstance(in Instance) {
 	next := &in
 	reserved := slices.Compact(hostPorts(in.ReservedTCP, in.ReservedUDP))
 	f.hosts = f.hosts.writable(f.owner)
-	slot, known := f.hosts.slots.Get(in.ID)
+	slot, known := f.hosts.slots.get(in.ID)
 	if !known {
 		slot = f.takeSlot(in.ID)
 	}
@@ -95,16 +96,11 @@ func (f *Fleet) PutInstance(in Instance) {
 	n.instance, n.reserved = next, reserved
 
 	lane := slot & wordMask
-	if f.eligible(slot) {
-		b.leave(lane)
-	}
 	for r, offered := range next.offers() {
 		n.free[r] += offered - old.offers()[r]
 	}
 	b.setFree(lane, n.free)
-	if next.eligible() {
-		b.enter(lane)
-	}
+	b.setEligible(lane, next.eligible())
 	f.hosts.put(slot, old, next, f.kin)
 	for _, p := range oldReserved {
 		if !n.portTaken(p) {
@@ -124,24 +120,20 @@ func (f *Fleet) takeSlot(id string) int {
 		f.rows.add(newBlock(f.owner), f.owner)
 		f.hosts.grow()
 	}
-	f.hosts.slots.Set(id, slot)
-	f.rows.writable(slot>>wordShift, f.owner).setNode(slot&wordMask, &node{owner: f.owner, instance: &Instance{ID: id}})
+	f.hosts.slots.add(f.owner, id, slot)
+	f.rows.writable(slot>>wordShift, f.owner, f.kin.mark()).setNode(slot&wordMask, &node{owner: f.owner, instance: &Instance{ID: id}})
 	return slot
 }
 
 // RemoveInstance takes an instance out, with what is used of it, and tells whether
 // there was one.
 func (f *Fleet) RemoveInstance(id string) bool {
-	slot, ok := f.hosts.slots.Get(id)
+	slot, ok := f.hosts.slots.get(id)
 	if !ok {
 		return false
 	}
 	f.hosts = f.hosts.writable(f.owner)
 	b, n := f.writableNode(slot)
-	lane := slot & wordMask
-	if f.eligible(slot) {
-		b.leave(lane)
-	}
 	for _, p := range n.reserved {
 		f.freePort(slot, p)
 	}
@@ -152,6 +144,8 @@ func (f *Fleet) RemoveInstance(id string) bool {
 	for _, c := range n.groups {
 		f.setTasks(slot, n.instance, c, groupCount{group: c.group})
 	}
+	lane := slot & wordMask
+	b.setEligible(lane, false)
 	b.setNode(lane, nil)
 	b.setFree(lane, amounts{})
 	return true
@@ -162,7 +156,7 @@ func (f *Fleet) RemoveInstance(id string) bool {
 // as much is given back. It reports whether the instance is known; if it is not,
 // nothing is changed.
 func (f *Fleet) AddTask(instanceID string, u Use) bool {
-	slot, ok := f.hosts.slots.Get(instanceID)
+	slot, ok := f.hosts.slots.get(instanceID)
 	if ok {
 		f.addTask(slot, &u)
 	}
@@ -171,7 +165,7 @@ func (f *Fleet) AddTask(instanceID string, u Use) bool {
 
 func (f *Fleet) addTask(slot int, u *Use) {
 	b, n := f.writableNode(slot)
-	f.take(b, n, slot, u.takes())
+	b.take(slot&wordMask, u.takes())
 	for _, p := range hostPorts(u.TCP, u.UDP) {
 		n.ports = insert(n.ports, p)
 		f.takePort(slot, p)
@@ -184,7 +178,7 @@ func (f *Fleet) addTask(slot int, u *Use) {
 }
 
 // countTask adds to the number of tasks of a group in a slot.
-func (f *Fleet) countTask(slot int, n *node, u *Use, tasks int) {
+func (f *Fleet) countTask(slot int, n *node, u *Use, tasks int32) {
 	before := n.group(u.Group)
 	after := before
 	after.tasks += tasks
@@ -199,12 +193,12 @@ func (f *Fleet) countTask(slot int, n *node, u *Use, tasks int) {
 // It reports whether the instance is known and has a task of the group, stopping or not
 // as given; if not, nothing is changed.
 func (f *Fleet) RemoveTask(instanceID string, u Use) bool {
-	slot, ok := f.hosts.slots.Get(instanceID)
+	slot, ok := f.hosts.slots.get(instanceID)
 	if !ok || !f.node(slot).group(u.Group).includes(&u) {
 		return false
 	}
 	b, n := f.writableNode(slot)
-	f.take(b, n, slot, amounts{-u.CPU, -u.MemoryMiB})
+	b.take(slot&wordMask, amounts{-u.CPU, -u.MemoryMiB})
 	for _, p := range hostPorts(u.TCP, u.UDP) {
 		n.ports = remove(n.ports, p)
 		if !n.portTaken(p) {
@@ -219,22 +213,13 @@ func (f *Fleet) RemoveTask(instanceID string, u Use) bool {
 	return true
 }
 
-// take lowers what is left in a slot.
-func (f *Fleet) take(b *block, n *node, slot int, taken amounts) {
-	if taken == (amounts{}) {
-		return
-	}
-	lane, eligible := slot&wordMask, f.eligible(slot)
-	if eligible {
-		b.leave(lane)
-	}
+// take lowers what is left in a lane.
+func (b *block) take(lane int, taken amounts) {
+	n := b.node(lane)
 	for r := range taken {
 		n.free[r] -= taken[r]
 	}
 	b.setFree(lane, n.free)
-	if eligible {
-		b.enter(lane)
-	}
 }
 
 // setTasks notes that a slot that had so many tasks of a group has another number.
@@ -286,7 +271,7 @@ func (f *Fleet) view(slot int) View {
 func (f *Fleet) eligible(slot int) bool { return has(f.hosts.eligible, slot) }
 
 func (f *Fleet) writableNode(slot int) (*block, *node) {
-	b := f.rows.writable(slot>>wordShift, f.owner)
+	b := f.rows.writable(slot>>wordShift, f.owner, f.kin.mark())
 	lane := slot & wordMask
 	n := b.node(lane)
 	if own := n.writable(f.owner); own != n {

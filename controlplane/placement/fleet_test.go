@@ -1,7 +1,6 @@
 package placement
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -114,7 +113,7 @@ func contentOf(f *Fleet) indexed {
 		for j, s := range g.digits {
 			c.Groups[string(k)+"/"+strconv.Itoa(j)] = ids(s)
 		}
-		c.Groups[string(k)+"/staying"] = ids(g.staying)
+		c.Groups[string(k)+"/leaving"] = ids(g.leaving)
 	})
 	return c
 }
@@ -132,7 +131,7 @@ func compareIndex(f *Fleet) error {
 		anew.PutInstance(*v.Instance())
 		for group, tasks := range v.Groups() {
 			for i := range tasks {
-				anew.AddTask(v.ID(), Use{Group: group, Stopping: i < v.node.group(group).stopping})
+				anew.AddTask(v.ID(), Use{Group: group, Stopping: i < int(v.node.group(group).stopping)})
 			}
 		}
 		// All amounts and ports at once, on a task that is then made to be none.
@@ -146,38 +145,27 @@ func compareIndex(f *Fleet) error {
 	return compareBlocks(f)
 }
 
-// compareBlocks compares the order of the lanes of each block with one sorted anew.
+// compareBlocks compares what is said of each block with what its columns have.
 func compareBlocks(f *Fleet) error {
 	for i := range f.rows.size {
-		b := f.rows.of(i)
-		for r := range resources {
-			var want []uint8
-			var ranges uint64
-			var richest [wordBits]uint8
-			for slot := range members(f.hosts.eligible[i : i+1]) {
-				want = append(want, uint8(slot))
-				in := rangeOf(b.free[r][slot])
-				ranges |= 1 << in
-				richest[in] = max(richest[in], b.otherRange(r, slot))
-			}
-			slices.SortStableFunc(want, func(x, y uint8) int { return cmp.Compare(b.free[r][x], b.free[r][y]) })
-			if got := b.order[r][:b.ranked]; !slices.Equal(got, want) {
-				return fmt.Errorf("block %d has the order %v by resource %d, want %v", i, got, r, want)
-			}
-			if b.ranges[r] != ranges {
-				return fmt.Errorf("block %d has the ranges %b, want %b", i, b.ranges[r], ranges)
-			}
-			for in, rich := range richest {
-				if ranges>>in&1 != 0 && b.richest[r][in] != rich {
-					return fmt.Errorf("block %d has range %d at %d, want %d", i, in, b.richest[r][in], rich)
-				}
-			}
-			if n := len(want); n > 0 && (b.least[r] != b.free[r][want[0]] || b.most[r] != b.free[r][want[n-1]]) {
-				return fmt.Errorf("block %d has least %v and most %v", i, b.least, b.most)
-			}
-			if len(want) == 0 && (b.least[r] != math.MaxInt32 || b.most[r] != math.MinInt32) {
-				return fmt.Errorf("empty block %d has least %v and most %v", i, b.least, b.most)
-			}
+		if err := compareBlock(f.rows.of(i), f.hosts.eligible[i]); err != nil {
+			return fmt.Errorf("block %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func compareBlock(b *block, eligible uint64) error {
+	if b.eligible != eligible {
+		return fmt.Errorf("the lanes %b are eligible, want %b", b.eligible, eligible)
+	}
+	for r := range resources {
+		least, most := int32(math.MaxInt32), int32(math.MinInt32)
+		for lane := range members([]uint64{eligible}) {
+			least, most = min(least, b.free[r][lane]), max(most, b.free[r][lane])
+		}
+		if b.least[r] != least || b.most[r] != most {
+			return fmt.Errorf("least %v and most %v of resource %d, want %d and %d", b.least, b.most, r, least, most)
 		}
 	}
 	return nil

@@ -14,8 +14,8 @@ import (
 type group struct {
 	owner  mark
 	digits []*bitset
-	// staying are the slots with a task that is to go on.
-	staying *bitset
+	// leaving are the slots that have tasks of which none is to go on.
+	leaving *bitset
 	// censuses are what was counted so far, each kept up to date by whoever changes the
 	// group. Readers of a shared fleet add to them.
 	censuses atomic.Pointer[[]*census]
@@ -42,24 +42,24 @@ func (g *group) writable(owner mark) *group {
 	case g.owner == owner:
 		return g
 	}
-	c := &group{owner: owner, staying: g.staying, digits: append(make([]*bitset, 0, len(g.digits)+1), g.digits...)}
+	c := &group{owner: owner, leaving: g.leaving, digits: append(make([]*bitset, 0, len(g.digits)+1), g.digits...)}
 	c.censuses.Store(g.censuses.Load())
 	return c
 }
 
 // change makes the number of tasks of a slot another.
 func (g *group) change(h *hosts, slot int, in *Instance, from, to groupCount) {
-	if to.staying() > 0 {
-		g.staying = g.staying.with(g.owner, slot)
+	if to.tasks > 0 && to.staying() == 0 {
+		g.leaving = g.leaving.with(g.owner, slot)
 	} else {
-		g.staying = g.staying.without(g.owner, slot)
+		g.leaving = g.leaving.without(g.owner, slot)
 	}
 	if from.tasks == to.tasks {
 		return
 	}
-	g.changeDigits(slot, from.tasks, to.tasks)
+	g.changeDigits(slot, int(from.tasks), int(to.tasks))
 	if has(h.active, slot) {
-		g.recount(h, in, to.tasks-from.tasks)
+		g.recount(h, in, int(to.tasks-from.tasks))
 	}
 }
 

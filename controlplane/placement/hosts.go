@@ -24,7 +24,7 @@ type hosts struct {
 	// version is another one after each change of attributes or of who is active.
 	version mark
 
-	slots *btree.Map[string, int]
+	slots slots
 	// The sets that hold most instances of any fleet, as dense words.
 	present  []uint64
 	eligible []uint64 // active, and the agent is connected
@@ -53,7 +53,6 @@ func valueBefore(a, b valueSlots) bool {
 func newHosts(owner mark) *hosts {
 	return &hosts{
 		owner:    owner,
-		slots:    btree.NewMap[string, int](treeDegree),
 		carriers: btree.NewMap[string, *bitset](treeDegree),
 		values:   btree.NewBTreeGOptions(valueBefore, btree.Options{Degree: treeDegree, NoLocks: true}),
 	}
@@ -69,7 +68,7 @@ func (h *hosts) writable(owner mark) *hosts {
 	return &hosts{
 		owner:    owner,
 		version:  h.version,
-		slots:    h.slots.Copy(),
+		slots:    h.slots,
 		present:  slices.Clone(h.present),
 		eligible: slices.Clone(h.eligible),
 		active:   slices.Clone(h.active),
@@ -119,7 +118,7 @@ func (h *hosts) put(slot int, old, next *Instance, k *kin) {
 
 // remove empties a slot.
 func (h *hosts) remove(slot int, in *Instance, k *kin) {
-	h.slots.Delete(in.ID)
+	h.slots.remove(h.owner, in.ID)
 	set(h.present, slot, false)
 	set(h.active, slot, false)
 	set(h.eligible, slot, false)

@@ -121,12 +121,12 @@ type node struct {
 // groupCount is the number of tasks of a group on one instance.
 type groupCount struct {
 	group    string
-	tasks    int
-	stopping int // of those
+	tasks    int32
+	stopping int32 // of those
 }
 
 // staying is the number of tasks that are to go on.
-func (c groupCount) staying() int { return c.tasks - c.stopping }
+func (c groupCount) staying() int32 { return c.tasks - c.stopping }
 
 // writable is the node itself if the owner made it, else a copy of the owner's.
 func (n *node) writable(owner mark) *node {

@@ -1,9 +1,6 @@
 package placement
 
-import (
-	"math"
-	"math/bits"
-)
+import "math/bits"
 
 const (
 	// luck is how often chance is tried before the instances are settled one by one.
@@ -123,7 +120,7 @@ func (s *search) pickPacked(scope []uint64, strategy, resource int) (int, bool) 
 		if try == patience {
 			s.settle(scope)
 		}
-		slot, ok := s.tightest(scope, resource)
+		slot, free, ok := s.tightest(scope, resource)
 		if !ok {
 			s.reject(scope)
 			return 0, false
@@ -136,45 +133,11 @@ func (s *search) pickPacked(scope []uint64, strategy, resource int) (int, bool) 
 			continue
 		}
 		same, _ := s.masks(strategy)
-		s.withFree(same, scope, resource, s.fleet.rows.of(slot >> wordShift).free[resource][slot&wordMask])
+		s.asTight(same, scope, resource, free)
 		if slot, ok := s.pick(same, strategy+1); ok {
 			return slot, true
 		}
 		s.dropRejected(scope)
-	}
-}
-
-// tightest is the slot of the scope that has what is needed and the least left of the
-// resource, the lowest of several.
-func (s *search) tightest(scope []uint64, resource int) (int, bool) {
-	least, slot := int32(math.MaxInt32), -1
-	for i, lanes := range scope {
-		if lanes == 0 {
-			continue
-		}
-		b := s.fleet.rows.of(i)
-		if lane, ok := b.tightest(resource, s.room, lanes, least); ok {
-			least, slot = b.free[resource][lane], i<<wordShift+lane
-			if least == s.room[resource] {
-				break // less would not do
-			}
-		}
-	}
-	return slot, slot >= 0
-}
-
-// withFree fills a mask with the slots of the scope that have so much left.
-func (s *search) withFree(mask, scope []uint64, resource int, free int32) {
-	for i, lanes := range scope {
-		mask[i] = 0
-		b := s.fleet.rows.of(i)
-		if b.least[resource] > free || b.most[resource] < free {
-			continue
-		}
-		for ; lanes != 0; lanes &= lanes - 1 {
-			lane := bits.TrailingZeros64(lanes)
-			mask[i] |= bit(b.free[resource][lane] == free) << lane
-		}
 	}
 }
 

@@ -42,6 +42,11 @@ func (s *search) end() {
 	for i := range buffers.tallies {
 		buffers.tallies[i].end()
 	}
+	for _, p := range s.packings {
+		if p != nil {
+			s.fleet.kin.packings.give(p)
+		}
+	}
 	*s = search{} // which must not keep the fleet
 	pool.Put(buffers)
 }
@@ -69,7 +74,7 @@ func (s *search) occupy(slot int, gpus []string) {
 
 // failures examines every instance, or every candidate, for the next task.
 func (s *search) failures() []Failure {
-	r := s.request
+	r := &s.request
 	var all []Failure
 	if r.Candidates == nil {
 		all = make([]Failure, 0, s.fleet.Len())

@@ -165,3 +165,17 @@ func TestPlace_AsksAnExpressionOnlyWhatTheIndexCannotTell(t *testing.T) {
 		}
 	}
 }
+
+// ECS guide, distinctInstance: tasks that are to stop do not count.
+func TestPlace_DistinctInstanceLooksOnlyAtTasksThatGoOn(t *testing.T) {
+	f := fleetOf(host("going on"), host("leaving"), host("both"), host("other"))
+	f.AddTask("going on", Use{Group: "g"})
+	f.AddTask("leaving", Use{Group: "g", Stopping: true})
+	f.AddTask("both", Use{Group: "g", Stopping: true})
+	f.AddTask("both", Use{Group: "g"})
+	f.AddTask("other", Use{Group: "h"})
+	got := placedOn(Place(f, Request{Count: 5, Group: "g", DistinctInstance: true}))
+	if slices.Sort(got); !slices.Equal(got, []string{"leaving", "other"}) {
+		t.Errorf("placed on %v", got)
+	}
+}

@@ -101,7 +101,7 @@ func (f *Failure) lack() int64 {
 // Explain examines one instance for one task of the request: why it would not take
 // it, or true if it would.
 func Explain(f *Fleet, r Request, instanceID string) (Failure, bool) {
-	slot, ok := f.hosts.slots.Get(instanceID)
+	slot, ok := f.hosts.slots.get(instanceID)
 	if !ok {
 		return Failure{InstanceID: instanceID, Reason: ReasonMissing}, false
 	}

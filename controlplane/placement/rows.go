@@ -1,7 +1,7 @@
 package placement
 
 // rowBlocks is how many blocks a row has.
-const rowBlocks = 16
+const rowBlocks = 8
 
 // rows are the blocks of a fleet, in two levels so that to change a shared one copies
 // few pointers, however large the fleet.
@@ -14,10 +14,16 @@ type rows struct {
 type row struct {
 	owner  mark
 	blocks [rowBlocks]*block
+	// versions are others after each change of a block: what was found out about a block
+	// with the same version still holds, in whichever clone.
+	versions [rowBlocks]mark
 }
 
 // of is the block with the number.
 func (r *rows) of(i int) *block { return r.list[i/rowBlocks].blocks[i%rowBlocks] }
+
+// version is the version of the block with the number.
+func (r *rows) version(i int) mark { return r.list[i/rowBlocks].versions[i%rowBlocks] }
 
 // add appends a block.
 func (r *rows) add(b *block, owner mark) {
@@ -29,8 +35,9 @@ func (r *rows) add(b *block, owner mark) {
 	r.writableRow(r.size-1, owner).blocks[(r.size-1)%rowBlocks] = b
 }
 
-// writable is the block with the number, to be changed by the owner.
-func (r *rows) writable(i int, owner mark) *block {
+// writable is the block with the number, to be changed by the owner, and then of the
+// version.
+func (r *rows) writable(i int, owner, version mark) *block {
 	in := r.writableRow(i, owner)
 	b := in.blocks[i%rowBlocks]
 	if b.owner != owner {
@@ -39,6 +46,7 @@ func (r *rows) writable(i int, owner mark) *block {
 		b = &c
 		in.blocks[i%rowBlocks] = b
 	}
+	in.versions[i%rowBlocks] = version
 	return b
 }
 
@@ -46,7 +54,7 @@ func (r *rows) writableRow(i int, owner mark) *row {
 	in := r.list[i/rowBlocks]
 	if in.owner != owner {
 		r.own(owner)
-		in = &row{owner: owner, blocks: in.blocks}
+		in = &row{owner: owner, blocks: in.blocks, versions: in.versions}
 		r.list[i/rowBlocks] = in
 	}
 	return in

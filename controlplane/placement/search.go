@@ -6,7 +6,7 @@ import "math/bits"
 // a request is placed nothing but its own tasks is added, and that changes only the
 // instances they go to, so that what does not pass once will not pass later.
 type search struct {
-	request  *Request
+	request  Request
 	need     amounts
 	room     room // the need, for columns
 	fleet    *Fleet
@@ -21,6 +21,8 @@ type search struct {
 	asked []*Predicate
 	// oneByOne tells that there are checks which only the instance itself can answer.
 	oneByOne bool
+
+	packings [resources]*packing // what is known of the tightest; nil if not asked for yet
 
 	scratch *scratch
 }
@@ -37,7 +39,7 @@ func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
 	scratch.words = f.rows.size
 	s := &scratch.search
 	*s = search{
-		request:    r,
+		request:    *r,
 		need:       r.needs(),
 		room:       r.needs().room(),
 		fleet:      f,
@@ -58,7 +60,7 @@ func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
 		f.ports.get(p).dropFrom(s.candidates)
 	}
 	if g := f.groups.get(groupName(r.Group)); r.DistinctInstance && g != nil {
-		g.staying.dropFrom(s.candidates)
+		s.keepApart(g)
 	}
 	if r.GPUCount > 0 {
 		f.hosts.gpus.keepIn(s.candidates)
@@ -75,7 +77,7 @@ func (s *search) startCandidates() {
 	}
 	clear(s.candidates)
 	for _, id := range s.request.Candidates {
-		if slot, ok := s.fleet.hosts.slots.Get(id); ok && s.fleet.eligible(slot) {
+		if slot, ok := s.fleet.hosts.slots.get(id); ok && s.fleet.eligible(slot) {
 			set(s.candidates, slot, true)
 		}
 	}
@@ -93,6 +95,19 @@ func (s *search) require(attributes []Attribute) {
 		if holders.len() < s.fleet.Len() {
 			holders.keepIn(s.candidates)
 		}
+	}
+}
+
+// keepApart leaves the candidates without a task of the group that is to go on.
+func (s *search) keepApart(g *group) {
+	leaving := s.scratch.mask(strategyMasks)
+	clear(leaving)
+	g.leaving.addTo(leaving, s.candidates)
+	for _, digit := range g.digits {
+		digit.dropFrom(s.candidates)
+	}
+	for i, w := range leaving {
+		s.candidates[i] |= w
 	}
 }
 
@@ -165,7 +180,7 @@ func (s *search) dropRejected(scope []uint64) {
 // takes no other, it is no candidate any more.
 func (s *search) reconsider(slot int) {
 	set(s.passed, slot, false)
-	r := s.request
+	r := &s.request
 	free := s.fleet.node(slot).free
 	if r.DistinctInstance || len(r.TCP)+len(r.UDP) > 0 || free[cpu] < s.need[cpu] || free[memory] < s.need[memory] {
 		set(s.candidates, slot, false)

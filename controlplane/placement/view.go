@@ -52,13 +52,13 @@ func (v View) FreeGPUs() []string { return v.node.pickGPUs(len(v.node.instance.G
 func (v View) Tasks() int { return v.node.tasks }
 
 // GroupTasks is the number of tasks of one group on the instance.
-func (v View) GroupTasks(group string) int { return v.node.group(group).tasks }
+func (v View) GroupTasks(group string) int { return int(v.node.group(group).tasks) }
 
 // Groups lists the groups with tasks on the instance and how many, in order of name.
 func (v View) Groups() iter.Seq2[string, int] {
 	return func(yield func(string, int) bool) {
 		for _, c := range v.node.groups {
-			if !yield(c.group, c.tasks) {
+			if !yield(c.group, int(c.tasks)) {
 				return
 			}
 		}
