@@ -72,7 +72,8 @@ type taskItem struct {
 	task   *model.Task
 }
 
-// taskMember says that a task is in a group.
+// taskMember says that a task is in a group. Task ids are random and no two clusters have
+// the same, so groups whose hashes are the same do not get into each other's way.
 type taskMember struct {
 	number uint64
 	id     model.TaskID

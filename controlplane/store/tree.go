@@ -16,7 +16,7 @@ type tree[I any] struct {
 }
 
 // treeDegree bounds what a change after a freeze copies: nodes of up to twice as many items.
-const treeDegree = 32
+const treeDegree = 16
 
 func newTree[I any](less func(a, b I) bool) tree[I] {
 	return tree[I]{BTreeG: btree.NewBTreeGOptions(less, btree.Options{NoLocks: true, Degree: treeDegree})}
