@@ -28,6 +28,8 @@ type Settings struct {
 	// MaxChanges bounds the task records that one plan changes or starts, so that
 	// it fits one transaction; at least 1.
 	MaxChanges int
+	// MaxSteps is how many more transactions a plan may fill with stops and starts.
+	MaxSteps int
 }
 
 // DefaultSettings are the settings of a control plane whose operator set none.
@@ -39,6 +41,7 @@ func DefaultSettings() Settings {
 		BasePause:    time.Second,
 		MaxPause:     15 * time.Minute,
 		MaxChanges:   100,
+		MaxSteps:     9,
 	}
 }
 
@@ -88,6 +91,10 @@ type Output struct {
 	Starts []SetStart
 	// Moves say how many tasks to start in which zone; see [PlacedMoves].
 	Moves []Move
+	// Later are further transactions, in order, none of them to begin after LaterUntil unless that is
+	// zero. They may as well be left out: whatever they would do, a later plan does.
+	Later      []Step
+	LaterUntil time.Time
 	// Events are the messages to append, oldest first.
 	Events []string
 	// WakeAt is when to plan again though nothing has changed; zero for never.
@@ -122,6 +129,7 @@ func Plan(in Input) Output {
 		return planSets(in)
 	}
 	p := newPlanner(in, in.Roster.byID(), slices.Collect(maps.Values(in.Roster.ended)))
+	p.later.room = in.Settings.MaxSteps * in.Settings.MaxChanges
 	p.countOutcomes()
 	p.pinImages()
 	p.classify()
@@ -163,6 +171,7 @@ type planner struct {
 	order   []*model.Task // of which changed are copies, as they came
 	left    int           // task records that may still be changed or started
 	cut     bool          // the plan would have done more, had left allowed
+	later   putOff
 	stops   int
 	spread  *spread
 	begin   Start
@@ -227,6 +236,7 @@ func (p *planner) output() Output {
 	out := Output{Service: p.Service, Start: p.begin, Moves: p.moves, Events: p.events, WakeAt: p.wake,
 		Desired: p.limits.desired, AtLeast: p.limits.least, AtMost: p.limits.most}
 	p.addChanges(&out)
+	out.Later, out.LaterUntil = p.steps(), p.later.until
 	if p.cut {
 		out.WakeAt = p.Now
 	}

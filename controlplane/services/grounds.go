@@ -41,6 +41,9 @@ func (g *grounds) hold(tx *store.Tx) bool {
 	return !g.stops && !g.starts || now.Instances == g.upsets.Instances || g.instancesHold(tx)
 }
 
+// renew takes what a transaction has done for the new state of things, that later steps rest on.
+func (g *grounds) renew(tx *store.Tx) { g.upsets = tx.Upsets(g.in.Service.Cluster) }
+
 // stillServing tells whether all tasks that served serve.
 func (g *grounds) stillServing(tx *store.Tx) bool {
 	for t := range g.in.Roster.Tasks() {
