@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"iter"
 	"maps"
 	"reflect"
 	"slices"
@@ -105,8 +106,28 @@ type Output struct {
 	Desired, AtLeast, AtMost int
 }
 
-// StartsAny tells whether tasks are to be started.
-func (o *Output) StartsAny() bool { return o.Start.Count+len(o.Starts)+len(o.Moves) > 0 }
+// StartsAny tells whether tasks are to be started, now or in a later step.
+func (o *Output) StartsAny() bool {
+	return o.Start.Count+len(o.Starts)+len(o.Moves) > 0 || slices.ContainsFunc(o.Later, func(s Step) bool { return s.Start.Count > 0 })
+}
+
+// AllTasks goes through the records to store, those of later steps too.
+func (o *Output) AllTasks() iter.Seq[*model.Task] {
+	return func(yield func(*model.Task) bool) {
+		for _, t := range o.Tasks {
+			if !yield(t) {
+				return
+			}
+		}
+		for _, s := range o.Later {
+			for _, t := range s.Tasks {
+				if !yield(t) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // Start asks for tasks of the PRIMARY deployment; no other ever starts any.
 type Start struct {

@@ -24,7 +24,7 @@ func groundsOf(view *store.Tables, in rollout.Input, out rollout.Output) grounds
 }
 
 func stopsRunning(out rollout.Output) bool {
-	for _, t := range out.Tasks {
+	for t := range out.AllTasks() {
 		if t.LastStatus == model.TaskRunning && t.DesiredStatus == model.TaskStopped {
 			return true
 		}
