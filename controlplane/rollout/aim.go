@@ -131,7 +131,11 @@ func (p *planner) start() {
 	if want.Count > p.left {
 		// Where the last start found no place there is nothing to hurry for: a
 		// task or an instance must change first.
-		p.cut = p.cut || p.left == 0 || p.svc.LastPlacement == ""
+		if p.svc.LastPlacement == "" {
+			p.cut = true
+			p.startLater(want, p.left)
+		}
+		p.cut = p.cut || p.left == 0
 		want.Count = p.left
 		if want.Instances != nil {
 			want.Instances = want.Instances[:want.Count]

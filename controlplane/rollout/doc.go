@@ -6,7 +6,11 @@
 // all that it must remember stands in the records that it hands back, so that a
 // plan can be asked for at any moment, by any leader, any number of times. It
 // does not choose instances (controlplane/placement does) and does not act: its
-// caller applies a plan in one transaction, of at most Settings.MaxChanges tasks.
+// caller applies a plan in one transaction, of at most Settings.MaxChanges tasks,
+// and what is left of its stops and starts in further ones; see [Step].
+//
+// A caller that plans often keeps a [Roster] of the service's tasks and tells it what has
+// changed: then a plan reads no other records. That is for speed alone.
 //
 // The caller, once for each time that the key of a service comes up:
 //

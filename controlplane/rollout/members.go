@@ -94,6 +94,9 @@ func (p *planner) visit(h *host) {
 		limit := h.silentSince.Add(p.Settings.SilentLimit)
 		h.gone = !p.Now.Before(limit)
 		p.wakeAt(limit)
+		if !h.gone && (p.later.until.IsZero() || limit.Before(p.later.until)) {
+			p.later.until = limit
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ func TestPlan_KeepsItsLimitsAndConvergesInAnyWorld(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, rapid.IntRange(0, 7).Draw(t, "desired"), rapid.IntRange(1, 5).Draw(t, "instances"))
 		w.settings.MaxChanges = rapid.SampledFrom([]int{1, 3, 100}).Draw(t, "changes")
+		w.further = rapid.Bool().Draw(t, "further steps")
 		w.settings.HealthyAfter = rapid.SampledFrom([]time.Duration{0, 2 * time.Second}).Draw(t, "healthyAfter")
 		w.capacity = rapid.IntRange(1, 12).Draw(t, "capacity")
 		w.checked[def(2)], w.checked[def(3)] = true, true

@@ -97,7 +97,7 @@ func (p *planner) stopMoved() bool {
 		return false
 	}
 	before := len(p.order)
-	p.stopSome(candidates, min(surplus, c.serving-p.limits.desired), func(*member) int { return 0 })
+	p.stopSome(candidates, min(surplus, c.serving-p.limits.desired), false, func(*member) int { return 0 })
 	p.reportMoved(p.order[before:])
 	return true
 }

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"iter"
 	"maps"
 	"reflect"
 	"slices"
@@ -28,6 +29,8 @@ type Settings struct {
 	// MaxChanges bounds the task records that one plan changes or starts, so that
 	// it fits one transaction; at least 1.
 	MaxChanges int
+	// MaxSteps is how many more transactions a plan may fill with stops and starts.
+	MaxSteps int
 }
 
 // DefaultSettings are the settings of a control plane whose operator set none.
@@ -39,6 +42,7 @@ func DefaultSettings() Settings {
 		BasePause:    time.Second,
 		MaxPause:     15 * time.Minute,
 		MaxChanges:   100,
+		MaxSteps:     9,
 	}
 }
 
@@ -88,6 +92,10 @@ type Output struct {
 	Starts []SetStart
 	// Moves say how many tasks to start in which zone; see [PlacedMoves].
 	Moves []Move
+	// Later are further transactions, in order, none of them to begin after LaterUntil unless that is
+	// zero. They may as well be left out: whatever they would do, a later plan does.
+	Later      []Step
+	LaterUntil time.Time
 	// Events are the messages to append, oldest first.
 	Events []string
 	// WakeAt is when to plan again though nothing has changed; zero for never.
@@ -98,8 +106,28 @@ type Output struct {
 	Desired, AtLeast, AtMost int
 }
 
-// StartsAny tells whether tasks are to be started.
-func (o *Output) StartsAny() bool { return o.Start.Count+len(o.Starts)+len(o.Moves) > 0 }
+// StartsAny tells whether tasks are to be started, now or in a later step.
+func (o *Output) StartsAny() bool {
+	return o.Start.Count+len(o.Starts)+len(o.Moves) > 0 || slices.ContainsFunc(o.Later, func(s Step) bool { return s.Start.Count > 0 })
+}
+
+// AllTasks goes through the records to store, those of later steps too.
+func (o *Output) AllTasks() iter.Seq[*model.Task] {
+	return func(yield func(*model.Task) bool) {
+		for _, t := range o.Tasks {
+			if !yield(t) {
+				return
+			}
+		}
+		for _, s := range o.Later {
+			for _, t := range s.Tasks {
+				if !yield(t) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // Start asks for tasks of the PRIMARY deployment; no other ever starts any.
 type Start struct {
@@ -122,6 +150,7 @@ func Plan(in Input) Output {
 		return planSets(in)
 	}
 	p := newPlanner(in, in.Roster.byID(), slices.Collect(maps.Values(in.Roster.ended)))
+	p.later.room = in.Settings.MaxSteps * in.Settings.MaxChanges
 	p.countOutcomes()
 	p.pinImages()
 	p.classify()
@@ -163,6 +192,7 @@ type planner struct {
 	order   []*model.Task // of which changed are copies, as they came
 	left    int           // task records that may still be changed or started
 	cut     bool          // the plan would have done more, had left allowed
+	later   putOff
 	stops   int
 	spread  *spread
 	begin   Start
@@ -227,6 +257,7 @@ func (p *planner) output() Output {
 	out := Output{Service: p.Service, Start: p.begin, Moves: p.moves, Events: p.events, WakeAt: p.wake,
 		Desired: p.limits.desired, AtLeast: p.limits.least, AtMost: p.limits.most}
 	p.addChanges(&out)
+	out.Later, out.LaterUntil = p.steps(), p.later.until
 	if p.cut {
 		out.WakeAt = p.Now
 	}

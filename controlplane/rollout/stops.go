@@ -10,9 +10,14 @@ import (
 // stop plans the end of a task, or returns false if the plan is full.
 func (p *planner) stop(m *member, reason string) bool {
 	c, ok := p.change(m.task)
-	if !ok {
-		return false
+	if ok {
+		p.end(m, c, reason)
 	}
+	return ok
+}
+
+// end makes the copy of a task's record one of a task that is to stop.
+func (p *planner) end(m *member, c *model.Task, reason string) {
 	c.DesiredStatus = model.TaskStopped
 	c.StopCode = ecs.TaskStopCodeServiceSchedulerInitiated
 	c.StoppedReason = reason
@@ -24,7 +29,6 @@ func (p *planner) stop(m *member, reason string) bool {
 		p.counted = false
 	}
 	p.stops++
-	return true
 }
 
 // stopUnhealthy stops the tasks that fail their health checks; replacing them
@@ -61,7 +65,7 @@ func (p *planner) stopUnwanted() {
 			candidates = append(candidates, m)
 		}
 	}
-	p.stopSome(candidates, len(candidates), func(m *member) int { return int(m.standing) })
+	p.stopSome(candidates, len(candidates), true, func(m *member) int { return int(m.standing) })
 }
 
 // stopSurplus stops what a REPLICA service has beyond its desired count.
@@ -78,7 +82,7 @@ func (p *planner) stopSurplus() {
 			candidates = append(candidates, m)
 		}
 	}
-	p.stopSome(candidates, len(candidates)-p.limits.desired, p.surplusRank)
+	p.stopSome(candidates, len(candidates)-p.limits.desired, true, p.surplusRank)
 }
 
 // surplusRank says which tasks go first when there are too many: those that do
@@ -101,8 +105,8 @@ func (p *planner) surplusRank(m *member) int {
 
 // stopSome stops at most n of the candidates, in the order of their ranks and
 // within one rank so that what stays is spread evenly. Of those that are
-// protected it stops none.
-func (p *planner) stopSome(candidates []*member, n int, rank func(*member) int) {
+// protected it stops none. Those that do not fit the plan may come in later steps, if so wanted.
+func (p *planner) stopSome(candidates []*member, n int, later bool, rank func(*member) int) {
 	if n <= 0 {
 		return
 	}
@@ -124,9 +128,14 @@ func (p *planner) stopSome(candidates []*member, n int, rank func(*member) int) 
 				continue
 			}
 			was := m.standing
-			if !p.stop(m, scalingReason(p.svc.Primary().ID)) {
+			c, ok := p.change(m.task)
+			if !ok && later {
+				c, ok = p.stopLater(m)
+			}
+			if !ok {
 				return
 			}
+			p.end(m, c, scalingReason(p.svc.Primary().ID))
 			n--
 			if was == healthy {
 				spare--
@@ -139,10 +148,13 @@ func (p *planner) stopSome(candidates []*member, n int, rank func(*member) int) 
 }
 
 // reportStops writes the events of the tasks stopped by this plan.
-func (p *planner) reportStops() {
+func (p *planner) reportStops() { p.events = append(p.events, p.tellStops(p.order)...) }
+
+// tellStops returns the events of those of some tasks that this plan stops.
+func (p *planner) tellStops(tasks []*model.Task) (events []string) {
 	var running []model.TaskID
 	starting := 0
-	for _, t := range p.order {
+	for _, t := range tasks {
 		c := p.changed[t.ID]
 		switch {
 		case c.DesiredStatus != model.TaskStopped || c.LastStatus == model.TaskStopped || p.moved[t.ID]:
@@ -153,11 +165,12 @@ func (p *planner) reportStops() {
 		}
 	}
 	if len(running) > 0 {
-		p.event(hasStopped(p.svc.Name, running))
+		events = append(events, hasStopped(p.svc.Name, running))
 	}
 	if starting > 0 {
-		p.event(stoppedPending(p.svc.Name, starting))
+		events = append(events, stoppedPending(p.svc.Name, starting))
 	}
+	return events
 }
 
 // markLost notes the tasks that no longer count because of their hosts, and

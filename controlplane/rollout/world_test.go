@@ -35,6 +35,7 @@ type world struct {
 	events    []string
 	ids       int
 	kept      keeper
+	further   bool // the later steps of plans are applied, too
 }
 
 func def(revision int32) model.DefinitionRef {
@@ -155,7 +156,9 @@ func (w *world) plan() Output {
 	}
 	w.checkRepeatable(in, out)
 	w.checkKept(in, out)
+	w.checkSize(out)
 	w.checkLimits(in, out)
+	w.checkLimits(in, whole(out))
 	if out.Service.Primary().ID == in.NextDeployment {
 		w.ids++
 	}
@@ -169,7 +172,57 @@ func (w *world) plan() Output {
 		w.place(out.Start)
 	}
 	w.placeMoves(out.Moves)
+	if w.further && w.svc.LastPlacement == "" {
+		w.applyLater(out.Later)
+	}
 	return out
+}
+
+// applyLater applies the steps that follow a plan's first.
+func (w *world) applyLater(steps []Step) {
+	for _, s := range steps {
+		w.events = append(w.events, s.Events...)
+		for _, t := range s.Tasks {
+			w.tasks[slices.IndexFunc(w.tasks, func(o *model.Task) bool { return o.ID == t.ID })] = t
+		}
+		if s.Start.Count > 0 {
+			w.place(s.Start)
+		}
+		if w.svc.LastPlacement != "" {
+			return
+		}
+	}
+}
+
+// whole is a plan with its later steps in its first.
+func whole(out Output) Output {
+	out.Tasks, out.Start.Instances = slices.Clone(out.Tasks), slices.Clone(out.Start.Instances)
+	for _, s := range out.Later {
+		out.Tasks = append(out.Tasks, s.Tasks...)
+		out.Start.Count += s.Start.Count
+		out.Start.Instances = append(out.Start.Instances, s.Start.Instances...)
+	}
+	return out
+}
+
+// checkSize checks that every step fits its transaction.
+func (w *world) checkSize(out Output) {
+	w.t.Helper()
+	starts := out.Start.Count
+	for _, m := range out.Moves {
+		starts += m.Count
+	}
+	if n := len(out.Tasks) + starts; n > w.settings.MaxChanges {
+		w.t.Fatalf("a plan of %d changes; at most %d are allowed", n, w.settings.MaxChanges)
+	}
+	if len(out.Later) > w.settings.MaxSteps+1 { // one of them may have the last stops, and another the first starts
+		w.t.Fatalf("%d later steps; at most %d are allowed", len(out.Later), w.settings.MaxSteps)
+	}
+	for _, s := range out.Later {
+		if n := len(s.Tasks) + s.Start.Count; n == 0 || n > w.settings.MaxChanges || len(s.Tasks) != len(s.Replaced) {
+			w.t.Fatalf("a step of %d changes; at most %d are allowed", n, w.settings.MaxChanges)
+		}
+	}
 }
 
 func (w *world) snapshot() []any {
@@ -228,9 +281,6 @@ func (w *world) checkLimits(in Input, out Output) {
 	starts := out.Start.Count
 	for _, m := range out.Moves {
 		starts += m.Count
-	}
-	if n := len(out.Tasks) + starts; n > w.settings.MaxChanges {
-		w.t.Fatalf("a plan of %d changes; at most %d are allowed", n, w.settings.MaxChanges)
 	}
 	serving, held := 0, 0
 	for _, t := range in.Tasks {

@@ -24,7 +24,7 @@ func groundsOf(view *store.Tables, in rollout.Input, out rollout.Output) grounds
 }
 
 func stopsRunning(out rollout.Output) bool {
-	for _, t := range out.Tasks {
+	for t := range out.AllTasks() {
 		if t.LastStatus == model.TaskRunning && t.DesiredStatus == model.TaskStopped {
 			return true
 		}
@@ -40,6 +40,9 @@ func (g *grounds) hold(tx *store.Tx) bool {
 	}
 	return !g.stops && !g.starts || now.Instances == g.upsets.Instances || g.instancesHold(tx)
 }
+
+// renew takes what a transaction has done for the new state of things, that later steps rest on.
+func (g *grounds) renew(tx *store.Tx) { g.upsets = tx.Upsets(g.in.Service.Cluster) }
 
 // stillServing tells whether all tasks that served serve.
 func (g *grounds) stillServing(tx *store.Tx) bool {

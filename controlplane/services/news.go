@@ -22,9 +22,14 @@ type news struct {
 
 // heard is what has changed of a service.
 type heard struct {
-	tasks     []*model.Task // as they are now, the latest last
-	gone      []model.TaskID
+	tasks     []taskNews         // in the order of the commits
 	instances []model.InstanceID // under tasks of the service
+}
+
+// taskNews is a task as it has become; nil if it is there no more.
+type taskNews struct {
+	id  model.TaskID
+	now *model.Task
 }
 
 func newNews() *news {
@@ -57,13 +62,13 @@ func (n *news) hear(view *store.Tables, changes []store.Change) {
 }
 
 func (n *news) hearTask(old, next *model.Task) {
-	switch {
-	case next != nil && next.Service != "":
-		h := n.of(model.ServiceKey{Cluster: next.Cluster, Name: next.Service})
-		h.tasks = append(h.tasks, next)
-	case next == nil && old.Service != "":
-		h := n.of(model.ServiceKey{Cluster: old.Cluster, Name: old.Service})
-		h.gone = append(h.gone, old.ID)
+	t := next
+	if t == nil {
+		t = old
+	}
+	if t.Service != "" {
+		h := n.of(model.ServiceKey{Cluster: t.Cluster, Name: t.Service})
+		h.tasks = append(h.tasks, taskNews{t.ID, next})
 	}
 }
 
@@ -111,10 +116,11 @@ func (n *news) catchUp(k model.ServiceKey) (*store.Tables, *rollout.Roster) {
 		return view, roster
 	}
 	for _, t := range h.tasks {
-		roster.Note(t)
-	}
-	for _, id := range h.gone {
-		roster.Forget(id)
+		if t.now == nil {
+			roster.Forget(t.id)
+		} else {
+			roster.Note(t.now)
+		}
 	}
 	for _, id := range h.instances {
 		roster.NoteInstance(id)

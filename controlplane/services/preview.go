@@ -91,7 +91,7 @@ func (l *Loop) look(tx *store.Tx, planned *model.Service, in rollout.Input, out 
 	for t := range tx.LiveTasksOfService(planned.Key()) {
 		there[t.ID] = true
 	}
-	if err := l.apply(tx, planned, out, have, now); err != nil {
+	if _, _, err := l.apply(tx, planned, out, have, now); err != nil {
 		return step, err
 	}
 	after, _ := tx.Service(planned.Key())
@@ -122,9 +122,6 @@ func passedOver(tx *store.Tx, s *model.Service, want rollout.Start, started []*m
 		return nil
 	}
 	failures := map[string]placement.Failure{}
-	for _, t := range started {
-		have.add(t)
-	}
 	for _, portion := range order.Portions(want.Count-len(started), have[order.Deployment], tx.PoolOfProvider) {
 		for _, f := range portion.PlaceOn(tx.Fleet(s.Cluster), want.Instances, nil).Failures {
 			failures[f.InstanceID] = f

@@ -116,12 +116,12 @@ func (l *Loop) work(ctx context.Context) error {
 	}
 }
 
-// A plan looks at every task of its service, and each of them may report at any moment.
+// A plan goes through all tasks of its service, and each of them may report at any moment.
 // A service rests for restFactor times what its last plan took, so that it takes no more than
-// its share of a processor however many reports come; mostRest bounds how late that makes it.
+// a tenth of a processor however many reports come; mostRest bounds how late that makes it.
 // Below leastRest a rest saves less than its timer costs.
 const (
-	restFactor = 4
+	restFactor = 9
 	leastRest  = time.Millisecond
 	mostRest   = time.Second
 )

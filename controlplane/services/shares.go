@@ -20,7 +20,7 @@ func sharesOf(in rollout.Input, out rollout.Output) shares {
 		return nil
 	}
 	changed := make(map[model.TaskID]*model.Task, len(out.Tasks))
-	for _, t := range out.Tasks {
+	for t := range out.AllTasks() {
 		changed[t.ID] = t
 	}
 	have := shares{}

@@ -47,18 +47,41 @@ func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (next outlook, er
 	if out.Service == service && len(out.Tasks)+len(out.Events) == 0 && !out.StartsAny() {
 		return next, nil
 	}
-	rests, shares := groundsOf(view, in, out), sharesOf(in, out)
-	err = l.cfg.Store.Update(ctx, func(tx *store.Tx) error {
-		if !rests.hold(tx) {
-			return errOutdated
-		}
-		return l.apply(tx, service, out, shares, now)
-	})
+	err = l.carryOut(ctx, groundsOf(view, in, out), out, sharesOf(in, out))
 	if errors.Is(err, errOutdated) {
 		next.wakeAt = now
 		return next, nil
 	}
 	return next, err
+}
+
+// carryOut writes a plan, in as many transactions as it has steps. It leaves the rest to the next plan
+// when a task found no place, or what the plan rests on has changed.
+func (l *Loop) carryOut(ctx context.Context, rests grounds, out rollout.Output, have shares) error {
+	planned, missed := rests.in.Service, false
+	write := func(step rollout.Output) error {
+		return l.cfg.Store.Update(ctx, func(tx *store.Tx) (err error) {
+			if !rests.hold(tx) {
+				return errOutdated
+			}
+			planned, missed, err = l.apply(tx, planned, step, have, time.Now())
+			rests.renew(tx)
+			return err
+		})
+	}
+	if err := write(out); err != nil {
+		return err
+	}
+	for _, s := range out.Later {
+		if missed || !out.LaterUntil.IsZero() && time.Now().After(out.LaterUntil) {
+			return nil
+		}
+		step := rollout.Output{Service: planned, Tasks: s.Tasks, Replaced: s.Replaced, Events: s.Events, Start: s.Start}
+		if err := write(step); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (l *Loop) input(view *store.Tables, s *model.Service, now time.Time) rollout.Input {
@@ -96,20 +119,21 @@ func healthChecked(view *store.Tables, ref model.DefinitionRef) bool {
 	})
 }
 
-// apply writes a plan, unless what it rests on has changed.
-func (l *Loop) apply(tx *store.Tx, planned *model.Service, out rollout.Output, have shares, now time.Time) error {
+// apply writes a plan, unless what it replaces has changed. It returns the service as it is
+// then, and whether a task found no place.
+func (l *Loop) apply(tx *store.Tx, planned *model.Service, out rollout.Output, have shares, now time.Time) (*model.Service, bool, error) {
 	if s, ok := tx.Service(planned.Key()); !ok || s != planned {
-		return errOutdated
+		return nil, false, errOutdated
 	}
 	for i, t := range out.Tasks {
 		if current, ok := tx.Task(t.Cluster, t.ID); !ok || current != out.Replaced[i] {
-			return errOutdated
+			return nil, false, errOutdated
 		}
 		tx.PutTask(t)
 	}
-	service, events, err := l.startAll(tx, out, have, now)
+	service, events, missed, err := l.startAll(tx, out, have, now)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
 	if len(events) > 0 {
 		service = appendEvents(tx, service, events, now)
@@ -117,13 +141,13 @@ func (l *Loop) apply(tx *store.Tx, planned *model.Service, out rollout.Output, h
 	if service != planned {
 		tx.PutService(service)
 	}
-	return nil
+	return service, missed, nil
 }
 
 // startAll starts the tasks that a plan asks for. It returns the service and the
-// events to store.
-func (l *Loop) startAll(tx *store.Tx, out rollout.Output, have shares, now time.Time) (*model.Service, []string, error) {
-	service, events, missed := out.Service, slices.Clone(out.Events), false
+// events to store, and whether a task found no place.
+func (l *Loop) startAll(tx *store.Tx, out rollout.Output, have shares, now time.Time) (service *model.Service, events []string, missed bool, err error) {
+	service, events = out.Service, slices.Clone(out.Events)
 	if out.Start.Count > 0 {
 		started, miss := l.startOf(tx, service, service.Primary().Definition, launch.ForService, out.Start, have, now)
 		var more []string
@@ -133,7 +157,7 @@ func (l *Loop) startAll(tx *store.Tx, out rollout.Output, have shares, now time.
 	for _, want := range out.Starts {
 		set, ok := service.TaskSet(want.Set)
 		if !ok {
-			return nil, nil, errors.New("tasks are to be started of the task set " + string(want.Set) + ", which the service has not")
+			return nil, nil, false, errors.New("tasks are to be started of the task set " + string(want.Set) + ", which the service has not")
 		}
 		forSet := func(s *model.Service, d *model.Definition) (*launch.Order, error) {
 			return launch.ForTaskSet(s, set, d)
@@ -152,7 +176,7 @@ func (l *Loop) startAll(tx *store.Tx, out rollout.Output, have shares, now time.
 	if out.StartsAny() {
 		l.note(l.blocked, service.Key(), missed)
 	}
-	return service, events, nil
+	return service, events, missed, nil
 }
 
 // startOf starts tasks of a definition. A service that no task can be made for is told so
@@ -212,6 +236,7 @@ func (l *Loop) start(tx *store.Tx, order *launch.Order, want rollout.Start, have
 		for _, a := range result.Assignments {
 			t := portion.Task(model.NewTaskID(), a, now)
 			tx.PutTask(t)
+			have.add(t)
 			started = append(started, t.ID)
 		}
 		if len(result.Assignments) == portion.Count || miss != nil {
