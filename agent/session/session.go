@@ -57,7 +57,7 @@ type Timing struct {
 	LastRetry  time.Duration // up to this; 5 s
 	Refused    time.Duration // before trying again where the agent was refused; 30 s
 	Call       time.Duration // a call other than the stream; 10 s
-	Gather     time.Duration // before a report is sent though the last one is not acknowledged; 1 s
+	Gather     time.Duration // before a report is sent though the last one is not acknowledged; 250 ms
 	Ack        time.Duration // before a report is sent again on the same stream; 15 s
 }
 
@@ -68,7 +68,7 @@ func (t *Timing) complete() {
 	}{
 		{&t.Heartbeat, time.Second}, {&t.Silence, 5 * time.Second},
 		{&t.FirstRetry, 100 * time.Millisecond}, {&t.LastRetry, 5 * time.Second}, {&t.Refused, 30 * time.Second},
-		{&t.Call, 10 * time.Second}, {&t.Gather, time.Second}, {&t.Ack, 15 * time.Second},
+		{&t.Call, 10 * time.Second}, {&t.Gather, 250 * time.Millisecond}, {&t.Ack, 15 * time.Second},
 	} {
 		if *p.period == 0 {
 			*p.period = p.value

@@ -284,6 +284,54 @@ func TestSession_AnAcknowledgementOfAnOlderTruthIsNotOneOfStopped(t *testing.T) 
 	wait(t, a.delivered)
 }
 
+func TestSession_AcknowledgementsComeWithMessagesOfAnyKind(t *testing.T) {
+	for name, carry := range map[string]func(s *served, sequence uint64){
+		"alone":          func(s *served, sequence uint64) { s.ack(sequence) },
+		"with a removal": func(s *served, sequence uint64) { s.desire(&agentv1.Desired{Removed: []string{"a"}, Ack: sequence}) },
+		"with a heartbeat": func(s *served, sequence uint64) {
+			s.send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Heartbeat{Heartbeat: &agentv1.Heartbeat{Ack: sequence}}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newControlPlane(t)
+			a := newAgent(t, nil, c.address)
+			s := a.open(c, "a")
+			if !s.hello.LateAcks {
+				t.Error("the agent does not say that acknowledgements may be late")
+			}
+			a.Report(state("a", "STOPPED"))
+			sequence := s.report().Sequence
+			s.desire(&agentv1.Desired{}) // acknowledges nothing
+			s.send(&agentv1.ControlMessage{Message: &agentv1.ControlMessage_Heartbeat{Heartbeat: &agentv1.Heartbeat{}}})
+			wait(t, a.desired)
+			if len(a.delivered) > 0 {
+				t.Fatal("delivered without an acknowledgement")
+			}
+			carry(s, sequence)
+			if arn := wait(t, a.delivered); arn != "a" {
+				t.Errorf("delivered %s", arn)
+			}
+		})
+	}
+}
+
+func TestSession_ReportsGoOnWhileAcknowledgementsAreLate(t *testing.T) {
+	c := newControlPlane(t)
+	a := newAgent(t, func(config *session.Config) { config.Timing.Gather = time.Millisecond }, c.address)
+	s := a.open(c, "a", "b")
+	a.Report(state("a", "STOPPED"))
+	s.report()
+	a.Report(state("b", "STOPPED"))
+	r := s.report()
+	if r.Sequence != 2 || len(r.Tasks) != 1 || r.Tasks[0].Arn != "b" {
+		t.Fatalf("second report %v, want b alone", r)
+	}
+	s.ack(2)
+	if one, two := wait(t, a.delivered), wait(t, a.delivered); one != "a" || two != "b" {
+		t.Errorf("delivered %s and %s", one, two)
+	}
+}
+
 func TestSession_ALostAcknowledgementMeansSendingAgain(t *testing.T) {
 	c := newControlPlane(t)
 	a := newAgent(t, func(config *session.Config) { config.Timing.Ack = 10 * time.Millisecond }, c.address)

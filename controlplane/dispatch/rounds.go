@@ -6,35 +6,35 @@ import (
 )
 
 const (
-	// abreast is how many sessions send at the same time, so that requests of the API need
-	// not wait for a processor behind those of all hosts.
+	// abreast is how many sessions send in a round, so that requests of the API need not
+	// wait for a processor behind those of all hosts.
 	abreast = 32
 	// restFactor is for how many times as long as a round took nothing is sent after it.
 	restFactor = 4
-	// maxRest is the longest rest. Agents are silent for longer without being missed.
+	// maxRest is how long one who has something to say waits because of rests. Agents are
+	// silent for longer without being missed.
 	maxRest = time.Second
-	// crowded is the rest from which on what can wait for other messages does.
-	crowded = 100 * time.Millisecond
-	// maxStall is how long a round waits for those who send. Whoever needs longer, because
-	// the host takes nothing any more, goes on by itself.
+	// maxStall is how long a round waits for some who do not get on, because their hosts take
+	// nothing any more. If many wait for the next, it is a part of that.
 	maxStall = 250 * time.Millisecond
+	// crowded is the rest from which on what can wait for other messages does: the round
+	// before it was one of many sessions, or the processors have much else to do.
+	crowded = 5 * time.Millisecond
 )
 
 // rounds gives sessions turns to send. Whoever has something to say at a quiet time has
-// his turn at once. That begins a round; who comes later waits for the next one, which
-// begins after a rest that is as long as the rounds are costly. So what there is to say to an
-// agent gathers under load, and messages carry more instead of there being more of them.
+// his turn at once. That is a round; who comes later waits for one of the next, each of which is of
+// a few who have waited longest, and begins after a rest that is as long as the rounds are costly.
+// So what there is to say to an agent gathers under load, and messages carry more instead of
+// there being more of them.
 type rounds struct {
 	mu       sync.Mutex
-	due      []*turn // who waits for the next round
-	round    []*turn // the round under way
-	next     int     // the first of round that has not had its turn
-	speaking int     // who has it now; 0: no round is under way
-	number   uint64  // of the round
-	began    time.Time
-	woken    time.Time // when the last of those who speak got their turns
-	rest     time.Duration
-	rested   time.Time // when the rest after the last round is over
+	due      queue // who waits for a turn
+	speaking int   // who has one, in the round under way; 0: none is
+	number   uint64
+	began    time.Time     // the round
+	rest     time.Duration // after the last round
+	rested   time.Time     // when that is over
 	timer    *time.Timer
 	alarm    time.Time // when timer fires; zero: not set
 	closed   bool
@@ -44,7 +44,9 @@ type rounds struct {
 type turn struct {
 	granted chan struct{} // one slot: speak, and then call done
 	state   turnState
-	number  uint64 // of the round that it speaks in; 0: of none
+	number  uint64    // of the round that it speaks in; 0: of none
+	since   time.Time // when it began to wait
+	next    *turn     // in the queue
 }
 
 type turnState uint8
@@ -72,12 +74,12 @@ func (r *rounds) want(t *turn, late bool) {
 	defer r.mu.Unlock()
 	switch t.state {
 	case silent:
-		if late && r.rest >= crowded && (r.speaking > 0 || time.Now().Before(r.rested)) {
+		now := time.Now()
+		if late && r.rest >= crowded && (r.speaking > 0 || now.Before(r.rested)) {
 			return
 		}
-		t.state = waiting
-		r.due = append(r.due, t)
-		r.proceed(time.Now())
+		r.enqueue(t, now)
+		r.proceed(now)
 	case speaking:
 		if !late || r.rest < crowded {
 			t.state = speakingAgain
@@ -89,16 +91,16 @@ func (r *rounds) want(t *turn, late bool) {
 func (r *rounds) done(t *turn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := time.Now()
 	switch t.state {
 	case speaking:
 		t.state = silent
 	case speakingAgain:
-		t.state = waiting
-		r.due = append(r.due, t)
+		r.enqueue(t, now)
 	default:
 		return
 	}
-	r.spoken(t)
+	r.spoken(t, now)
 }
 
 // leave takes a turn out of the rounds for ever. It may be called more than once.
@@ -108,84 +110,87 @@ func (r *rounds) leave(t *turn) {
 	before := t.state
 	t.state = gone
 	if before == speaking || before == speakingAgain {
-		r.spoken(t)
+		r.spoken(t, time.Now())
 	}
 }
 
+func (r *rounds) enqueue(t *turn, now time.Time) {
+	t.state, t.since = waiting, now
+	r.due.push(t)
+}
+
 // spoken goes on when a turn has ended.
-func (r *rounds) spoken(t *turn) {
+func (r *rounds) spoken(t *turn, now time.Time) {
 	if r.speaking > 0 && t.number == r.number {
 		r.speaking--
 		if r.speaking == 0 {
-			r.grant(time.Now())
-			return
+			r.end(now)
 		}
 	}
-	if len(r.due) > 0 {
-		r.proceed(time.Now())
-	}
+	r.proceed(now)
 }
 
 // proceed does what is to be done now for those who wait: begin a round, or see to it
 // that the timer rings.
 func (r *rounds) proceed(now time.Time) {
 	switch {
-	case r.closed:
+	case r.closed || r.due.length == 0:
 	case r.speaking > 0:
-		r.ringAt(r.woken.Add(maxStall), now)
-	case r.rested.After(now):
-		r.ringAt(r.rested, now)
+		r.ringAt(r.stalled(), now)
+	case r.nextRound().After(now):
+		r.ringAt(r.nextRound(), now)
 	default:
-		r.round, r.due, r.next = r.due, r.round[:0], 0
-		r.number++
-		r.began = now
-		r.grant(now)
+		r.begin(now)
 	}
 }
 
-// grant gives the next ones of the round their turns, or ends it.
-func (r *rounds) grant(now time.Time) {
-	for ; r.next < len(r.round) && r.speaking < abreast; r.next++ {
-		if r.give(r.round[r.next], r.number) {
-			r.speaking++
+// nextRound is when the next round begins: when the rest is over, or when somebody has
+// waited for as long as may be.
+func (r *rounds) nextRound() time.Time {
+	if last := r.due.first.since.Add(maxRest); last.Before(r.rested) {
+		return last
+	}
+	return r.rested
+}
+
+// stalled is when the round under way is given up.
+func (r *rounds) stalled() time.Time {
+	return r.began.Add(maxStall / time.Duration(1+r.due.length/abreast))
+}
+
+// begin gives those who have waited longest their turns.
+func (r *rounds) begin(now time.Time) {
+	r.number++
+	r.began = now
+	for r.speaking < abreast && r.due.length > 0 {
+		t := r.due.pop()
+		if t.state != waiting {
+			continue // it has left
+		}
+		t.state, t.number = speaking, r.number
+		r.speaking++
+		select {
+		case t.granted <- struct{}{}:
+		default: // it has not taken the last one, and will collect all in that
 		}
 	}
-	if r.speaking == 0 {
-		r.end(now)
-		return
+	if r.speaking > 0 {
+		r.proceed(now)
 	}
-	r.woken = now
-	if r.next < len(r.round) || len(r.due) > 0 {
-		r.ringAt(now.Add(maxStall), now)
-	}
-}
-
-func (r *rounds) give(t *turn, number uint64) bool {
-	if t.state != waiting {
-		return false // it has left
-	}
-	t.state, t.number = speaking, number
-	select {
-	case t.granted <- struct{}{}:
-	default:
-	}
-	return true
 }
 
 // end begins the rest after a round.
 func (r *rounds) end(now time.Time) {
-	clear(r.round)
-	r.round = r.round[:0]
-	r.rest = min(restFactor*now.Sub(r.began), maxRest)
-	r.rested = now.Add(r.rest)
-	if len(r.due) > 0 {
-		r.ringAt(r.rested, now)
+	r.rest = restFactor * now.Sub(r.began)
+	if !now.Before(r.stalled()) {
+		r.rest = 0 // nearly all of it was rest
 	}
+	r.rested = now.Add(r.rest)
 }
 
 func (r *rounds) ringAt(at, now time.Time) {
-	if !r.alarm.IsZero() && !at.Before(r.alarm) {
-		return // it rings before, and finds out what is to be done then
+	if r.alarm.Equal(at) {
+		return
 	}
 	r.alarm = at
 	if r.timer == nil {
@@ -200,23 +205,12 @@ func (r *rounds) ring() {
 	defer r.mu.Unlock()
 	now := time.Now()
 	r.alarm = time.Time{}
-	if r.speaking > 0 && !now.Before(r.woken.Add(maxStall)) {
-		r.release(now)
-		return
+	if r.speaking > 0 && !now.Before(r.stalled()) {
+		r.number++ // those who speak are of no round any more
+		r.speaking = 0
+		r.end(now)
 	}
-	if r.next < len(r.round) || len(r.due) > 0 {
-		r.proceed(now)
-	}
-}
-
-// release ends a round in which nobody gets on: those who are left speak at once.
-func (r *rounds) release(now time.Time) {
-	for ; r.next < len(r.round); r.next++ {
-		r.give(r.round[r.next], 0)
-	}
-	r.number++ // those who speak are of no round any more
-	r.speaking = 0
-	r.end(now)
+	r.proceed(now)
 }
 
 // close ends all rounds: nobody gets a turn any more.
@@ -227,4 +221,27 @@ func (r *rounds) close() {
 	if r.timer != nil {
 		r.timer.Stop()
 	}
+}
+
+// queue is who waits, first come first served.
+type queue struct {
+	first, last *turn
+	length      int
+}
+
+func (q *queue) push(t *turn) {
+	if q.first == nil {
+		q.first = t
+	} else {
+		q.last.next = t
+	}
+	q.last = t
+	q.length++
+}
+
+func (q *queue) pop() *turn {
+	t := q.first
+	q.first, t.next = t.next, nil
+	q.length--
+	return t
 }

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -134,26 +135,40 @@ func TestRounds_WhatComesInARestIsSaidTogetherAfterIt(t *testing.T) {
 	})
 }
 
-func TestRounds_OnlySoManySpeakAbreastAndARestHasALimit(t *testing.T) {
-	inBubble(t, same(3*abreast, 200*time.Millisecond), func(_ *rounds, all []*speaker) {
+func TestRounds_AreOfAFewEachWhoHaveWaitedLongest(t *testing.T) {
+	inBubble(t, same(3*abreast, time.Millisecond), func(_ *rounds, all []*speaker) {
 		all[0].mark() // while it speaks, and rests, the others gather
 		synctest.Wait()
 		for _, s := range all[1:] {
 			s.mark()
 		}
-		time.Sleep(1700 * time.Millisecond)
-		all[0].mark() // in the rest after the round of all others, which took 600 ms
 		time.Sleep(time.Minute)
 		began := all[0].heard()[0].at
+		for i, s := range all[1:] {
+			want := time.Duration(1+i/abreast) * (1 + restFactor) * time.Millisecond
+			if got := s.heard(); len(got) != 1 || got[0].at.Sub(began) != want {
+				t.Fatalf("speaker %d, %v after: said %v, want something after %v", i, began, got, want)
+			}
+		}
+	})
+}
+
+func TestRounds_NobodyWaitsForLongBecauseOfRests(t *testing.T) {
+	const takes = 41 * time.Millisecond
+	inBubble(t, same(1+5*abreast, takes), func(_ *rounds, all []*speaker) {
+		began := time.Now()
+		for _, s := range all {
+			s.mark()
+		}
+		time.Sleep(time.Minute)
+		const each = takes + restFactor*takes // the last round does not wait for all of that
+		want := map[time.Duration]int{0: 1, each: abreast, 2 * each: abreast, 3 * each: abreast, 4 * each: abreast, maxRest: abreast}
 		at := map[time.Duration]int{}
-		for _, s := range all[1:] {
+		for _, s := range all {
 			at[s.heard()[0].at.Sub(began)]++
 		}
-		if first := time.Second; at[first] != abreast || at[first+200*time.Millisecond] != abreast || at[first+400*time.Millisecond] != abreast-1 {
-			t.Errorf("turns at %v", at)
-		}
-		if got := all[0].heard(); len(got) != 2 || got[1].at.Sub(began) != 1600*time.Millisecond+maxRest {
-			t.Errorf("after %v said %v, want a rest of %v", began, got, maxRest)
+		if !maps.Equal(at, want) {
+			t.Errorf("turns at %v, want %v", at, want)
 		}
 	})
 }
@@ -176,13 +191,34 @@ func TestRounds_WhoIsStuckHoldsNobodyUp(t *testing.T) {
 		}
 		all[1].mark() // and is heard when it is not stuck any more
 		all[2].mark()
-		time.Sleep(maxRest)
 		if len(all[2].heard()) != 2 || len(all[1].heard()) != 1 {
 			t.Error("one that is not stuck has to wait for one that is")
 		}
 		time.Sleep(2 * time.Hour)
 		if len(all[1].heard()) != 2 {
 			t.Error("what came while it was stuck was not said")
+		}
+		all[2].mark()
+		if len(all[2].heard()) != 3 {
+			t.Error("the one that was stuck is still waited for")
+		}
+	})
+}
+
+// A host that takes nothing while nobody else has anything to say, and then somebody has.
+func TestRounds_WhoIsStuckAloneHoldsNobodyUp(t *testing.T) {
+	inBubble(t, []time.Duration{time.Hour, 0}, func(_ *rounds, all []*speaker) {
+		all[0].mark()
+		time.Sleep(time.Minute)
+		all[1].mark()
+		if len(all[1].heard()) != 1 {
+			t.Error("it has to wait")
+		}
+		all[0].mark()
+		time.Sleep(2*time.Hour - time.Minute) // no rest follows
+		all[1].mark()
+		if len(all[1].heard()) != 2 {
+			t.Error("it has to wait when that is over")
 		}
 	})
 }
@@ -211,7 +247,8 @@ func TestRounds_WhoLeavesIsNotWaitedFor(t *testing.T) {
 }
 
 func TestRounds_WhatIsLateWaitsForCompanyOnlyInACrowd(t *testing.T) {
-	inBubble(t, []time.Duration{crowded, 0, time.Millisecond}, func(r *rounds, all []*speaker) {
+	const takes = crowded/restFactor + 1
+	inBubble(t, []time.Duration{takes, 0, takes / 2}, func(r *rounds, all []*speaker) {
 		late := func(s *speaker) {
 			s.mu.Lock()
 			s.marks++
@@ -222,14 +259,14 @@ func TestRounds_WhatIsLateWaitsForCompanyOnlyInACrowd(t *testing.T) {
 		if len(all[2].heard()) != 1 {
 			t.Fatal("it waits at a quiet time")
 		}
-		time.Sleep(2 * time.Millisecond) // the turn, and a part of the rest
+		time.Sleep(takes) // the turn, and a part of the rest
 		late(all[2])
 		time.Sleep(crowded)
 		if len(all[2].heard()) != 2 {
 			t.Fatal("it waits for more than a short rest")
 		}
 		late(all[0])
-		time.Sleep(2 * crowded) // within the rest
+		time.Sleep(2 * takes) // within the rest
 		late(all[1])
 		time.Sleep(time.Minute)
 		if len(all[1].heard()) != 0 {
