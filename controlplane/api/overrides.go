@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -20,7 +19,7 @@ func checkOverrides(o *ecs.TaskOverride, d *ecs.TaskDefinition, l ecs.LaunchType
 	if o == nil {
 		return nil, nil
 	}
-	encoded, err := json.Marshal(o)
+	encoded, err := encode(nil, o)
 	if err != nil {
 		return nil, fmt.Errorf("measuring overrides: %w", err)
 	}

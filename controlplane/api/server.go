@@ -289,7 +289,7 @@ func (s *Server) answer(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-// encode appends an answer as JSON.
+// encode appends an answer, or a part of a request, as JSON.
 func encode(b []byte, out any) ([]byte, error) {
 	if known, ok := out.(ecs.Structure); ok {
 		return ecs.AppendJSON(b, known)

@@ -101,11 +101,10 @@ func (h *Handler) listTasks(_ context.Context, in *ecs.ListTasksRequest) (*ecs.L
 	if err != nil {
 		return nil, err
 	}
-	out := &ecs.ListTasksResponse{}
-	out.TaskArns, out.NextToken = fill(p, f.walk(view, model.TaskID(p.after)),
+	ids, next := fill(p, f.walk(view, model.TaskID(p.after)),
 		func(t *model.Task) string { return string(t.ID) },
-		func(t *model.Task) (string, bool) { return h.Owner.TaskARN(t.Cluster, t.ID), f.shows(t) })
-	return out, nil
+		func(t *model.Task) (model.TaskID, bool) { return t.ID, f.shows(t) })
+	return &ecs.ListTasksResponse{TaskArns: h.Owner.TaskARNs(f.Cluster, ids), NextToken: next}, nil
 }
 
 // taskFilter is what ListTasks is asked for; empty members ask for nothing.

@@ -3,7 +3,6 @@ package api
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -33,7 +32,7 @@ func checkToken(token string) error {
 func requestHash[T any](in *T, strip func(*T)) (string, error) {
 	stripped := *in
 	strip(&stripped)
-	encoded, err := json.Marshal(&stripped)
+	encoded, err := encode(nil, &stripped)
 	if err != nil {
 		return "", fmt.Errorf("hashing a request: %w", err)
 	}

@@ -30,7 +30,8 @@ type Service struct {
 	// Form makes it a service of the Query protocol, whose requests are forms that name
 	// the operation in Action; TargetPrefix is empty then. At most one service is.
 	Form *Form
-	// Call runs an operation that is known on a body and returns what to answer.
+	// Call runs an operation that is known on a body, of which it keeps nothing, and
+	// returns what to answer.
 	Call func(ctx context.Context, st *store.Store, operation string, body []byte) (any, error)
 }
 

@@ -200,8 +200,9 @@ func (o *Order) Task(id model.TaskID, place placement.Assignment, now time.Time)
 		t.PlatformVersion = FargatePlatform
 	}
 	gpus := place.GPUs
-	for i, c := range shape.ContainerDefinitions {
-		own := min(gpusOf(&c, o.Overrides), len(gpus))
+	for i := range shape.ContainerDefinitions {
+		c := &shape.ContainerDefinitions[i]
+		own := min(gpusOf(c, o.Overrides), len(gpus))
 		t.Containers[i] = model.Container{
 			ID:           model.NewUUID(),
 			Name:         c.Name,

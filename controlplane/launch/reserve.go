@@ -1,7 +1,6 @@
 package launch
 
 import (
-	"slices"
 	"strconv"
 
 	"github.com/longshore/longshore/controlplane/model"
@@ -86,7 +85,11 @@ func gpuCount(d *ecs.TaskDefinition, o *ecs.TaskOverride) int {
 // gpusOf is how many of them are one container's. Registration and the checks of
 // overrides have seen to it that the value is a number.
 func gpusOf(c *ecs.ContainerDefinition, o *ecs.TaskOverride) int {
-	for _, r := range Effective(c, o).ResourceRequirements {
+	requirements := c.ResourceRequirements
+	if co := overrideOf(c, o); co != nil && len(co.ResourceRequirements) > 0 {
+		requirements = co.ResourceRequirements
+	}
+	for _, r := range requirements {
 		if n, err := strconv.Atoi(r.Value); err == nil && r.Type == ecs.ResourceTypeGPU {
 			return n
 		}
@@ -94,18 +97,27 @@ func gpusOf(c *ecs.ContainerDefinition, o *ecs.TaskOverride) int {
 	return 0
 }
 
+// overrideOf is what a task's overrides say of a container; nil for nothing.
+func overrideOf(c *ecs.ContainerDefinition, o *ecs.TaskOverride) *ecs.ContainerOverride {
+	if o == nil {
+		return nil
+	}
+	for i := range o.ContainerOverrides {
+		if o.ContainerOverrides[i].Name == c.Name {
+			return &o.ContainerOverrides[i]
+		}
+	}
+	return nil
+}
+
 // Effective returns a container of the definition with the task's overrides of
 // its numbers applied. Its environment and command are the agent's to override.
 func Effective(c *ecs.ContainerDefinition, o *ecs.TaskOverride) ecs.ContainerDefinition {
 	out := *c
-	if o == nil {
+	co := overrideOf(c, o)
+	if co == nil {
 		return out
 	}
-	i := slices.IndexFunc(o.ContainerOverrides, func(co ecs.ContainerOverride) bool { return co.Name == c.Name })
-	if i < 0 {
-		return out
-	}
-	co := &o.ContainerOverrides[i]
 	if co.Cpu != nil {
 		out.Cpu = *co.Cpu
 	}

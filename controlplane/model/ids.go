@@ -123,6 +123,25 @@ func (o Owner) ServiceARN(k ServiceKey) string {
 // TaskARN returns the ARN of a task, in the long format.
 func (o Owner) TaskARN(c ClusterName, id TaskID) string { return o.arn("task", string(c), string(id)) }
 
+// TaskARNs returns the ARNs of tasks of one cluster, all cut out of one text.
+func (o Owner) TaskARNs(c ClusterName, ids []TaskID) []string {
+	prefix := o.TaskARN(c, "")
+	n := 0
+	for _, id := range ids {
+		n += len(prefix) + len(id)
+	}
+	var b strings.Builder
+	b.Grow(n)
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		from := b.Len()
+		b.WriteString(prefix)
+		b.WriteString(string(id))
+		out[i] = b.String()[from:]
+	}
+	return out
+}
+
 // InstanceARN returns the ARN of a container instance, in the long format.
 func (o Owner) InstanceARN(c ClusterName, id InstanceID) string {
 	return o.arn("container-instance", string(c), string(id))

@@ -3,6 +3,7 @@ package ecs
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 )
 
 // Structure is a structure of the model, by its pointer.
@@ -38,10 +39,18 @@ func (e *encoder) end(bracket byte) {
 	}
 }
 
+// plain are the bytes that a string has in JSON as they are.
+var plain = func() (plain [256]bool) {
+	for c := byte(' '); c <= '~'; c++ {
+		plain[c] = !strings.ContainsRune(`"\<>&`, rune(c))
+	}
+	return plain
+}()
+
 // quote leaves what has to be escaped, or is no ASCII, to json.Marshal.
 func (e *encoder) quote(s string) {
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+		if !plain[s[i]] {
 			e.marshal(s)
 			return
 		}
