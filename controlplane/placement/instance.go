@@ -59,6 +59,13 @@ func (i *Instance) offers() amounts { return amounts{i.CPU, i.MemoryMiB} }
 // eligible tells whether the instance takes tasks at all.
 func (i *Instance) eligible() bool { return i.Status == Active && i.Connected }
 
+// looksLike tells whether no condition can tell the two apart but by their attributes; see
+// [Facts].
+func (i *Instance) looksLike(other *Instance) bool {
+	return i.Connected == other.Connected && i.EC2InstanceID == other.EC2InstanceID && i.AgentVersion == other.AgentVersion &&
+		i.RegisteredAt.Equal(other.RegisteredAt)
+}
+
 // Use is what one task takes of the instance that it is on.
 type Use struct {
 	CPU       int64
