@@ -177,6 +177,36 @@ func BenchmarkPlaceConstrained(b *testing.B) {
 	}
 }
 
+// BenchmarkPlace_ConditionAfterChange places a task where a condition holds of a tenth of the
+// instances, of which each has a value of its own, after an instance's attributes changed.
+func BenchmarkPlace_ConditionAfterChange(b *testing.B) {
+	for _, n := range []int{1_000, 5_000, 10_000} {
+		for _, expression := range []string{"attribute:id =~ '.*0'", "ec2InstanceId =~ '.*0'"} {
+			b.Run(fmt.Sprintf("instances=%d/%s", n, expression[:10]), func(b *testing.B) {
+				f := NewFleet()
+				for i := range n {
+					in := benchInstance(i)
+					in.EC2InstanceID = "i-" + in.Attributes["id"]
+					f.PutInstance(in)
+				}
+				r := benchRequest([]Strategy{SpreadInstances()})
+				r.Count, r.MemberOf = 1, []Predicate{compiled(b, expression)}
+				changed, used := 0, cpuTime(b)
+				for b.Loop() {
+					f = f.Clone()
+					in := benchInstance(changed % n)
+					in.Attributes["changed"] = strconv.Itoa(changed)
+					f.PutInstance(in)
+					if changed++; len(Place(f, r).Assignments) != 1 {
+						b.Fatal("not placed")
+					}
+				}
+				b.ReportMetric(float64((cpuTime(b)-used).Microseconds())/float64(b.N), "cpu-µs/op")
+			})
+		}
+	}
+}
+
 // measure reports how many tasks are placed in a second on the clock and in one of the
 // processor's, given what places all.
 func measure(b *testing.B, placeAll func()) {

@@ -41,11 +41,11 @@
 //   - spread over an attribute: one step per value of the attribute, and a few per 64
 //     instances. One of more than 64 values is counted anew for each request: one step
 //     per 64 instances, digit and value;
-//   - MemberOf: one call of the predicate for each instance that is tried, which is
-//     proportional to how many do not match, and at most one per instance and
-//     request, plus one per task placed. [Predicate.Within] turns what an expression
-//     says of attributes and groups into sets, which for most expressions leaves
-//     nothing to ask;
+//   - MemberOf: what an expression says of an instance whatever its tasks is asked of
+//     all instances once, or of all values of an attribute, and then of the 64 around each
+//     that changes ([Predicate.Within]). What hangs on tasks is asked of each instance
+//     that is tried, which is proportional to how many do not match, and at most once
+//     per instance and request, plus once per task placed;
 //   - failures: one examination of every instance, but only when a task cannot be
 //     placed.
 package placement

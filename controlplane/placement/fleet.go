@@ -179,13 +179,13 @@ func (f *Fleet) addTask(slot int, u *Use) {
 
 // countTask adds to the number of tasks of a group in a slot.
 func (f *Fleet) countTask(slot int, n *node, u *Use, tasks int32) {
-	before := n.group(u.Group)
+	i, before := n.findGroup(u.Group)
 	after := before
 	after.tasks += tasks
 	if u.Stopping {
 		after.stopping += tasks
 	}
-	n.setGroup(after)
+	n.setGroup(i, before, after)
 	f.setTasks(slot, n.instance, before, after)
 }
 

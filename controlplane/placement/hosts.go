@@ -24,6 +24,10 @@ type hosts struct {
 	// version is another one after each change of attributes or of who is active.
 	version mark
 
+	// stamps are others, one for 64 slots each, after each change of what conditions ask of
+	// the instances there; see memo.
+	stamps []mark
+
 	slots slots
 	// The sets that hold most instances of any fleet, as dense words.
 	present  []uint64
@@ -68,6 +72,7 @@ func (h *hosts) writable(owner mark) *hosts {
 	return &hosts{
 		owner:    owner,
 		version:  h.version,
+		stamps:   slices.Clone(h.stamps),
 		slots:    h.slots,
 		present:  slices.Clone(h.present),
 		eligible: slices.Clone(h.eligible),
@@ -93,15 +98,20 @@ func (h *hosts) grow() {
 	h.present = append(h.present, 0)
 	h.eligible = append(h.eligible, 0)
 	h.active = append(h.active, 0)
+	h.stamps = append(h.stamps, 0)
 }
 
 // put notes what is in a slot, given what was.
 func (h *hosts) put(slot int, old, next *Instance, k *kin) {
 	changed := has(h.active, slot) != (next.Status == Active)
+	relabelled := !maps.Equal(old.Attributes, next.Attributes)
+	if !has(h.present, slot) || relabelled || !next.looksLike(old) {
+		h.stamps[slot>>wordShift] = k.mark()
+	}
 	set(h.present, slot, true)
 	set(h.active, slot, next.Status == Active)
 	set(h.eligible, slot, next.eligible())
-	if !maps.Equal(old.Attributes, next.Attributes) {
+	if relabelled {
 		h.removeAttributes(slot, old.Attributes)
 		h.addAttributes(slot, next.Attributes)
 		changed = true
@@ -125,6 +135,7 @@ func (h *hosts) remove(slot int, in *Instance, k *kin) {
 	h.removeAttributes(slot, in.Attributes)
 	h.gpus = h.gpus.without(h.owner, slot)
 	h.version = k.mark()
+	h.stamps[slot>>wordShift] = k.mark()
 }
 
 // carriersOf is the set of slots that have the attribute.

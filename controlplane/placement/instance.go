@@ -3,6 +3,7 @@ package placement
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -57,6 +58,13 @@ func (i *Instance) offers() amounts { return amounts{i.CPU, i.MemoryMiB} }
 
 // eligible tells whether the instance takes tasks at all.
 func (i *Instance) eligible() bool { return i.Status == Active && i.Connected }
+
+// looksLike tells whether no condition can tell the two apart but by their attributes; see
+// [Facts].
+func (i *Instance) looksLike(other *Instance) bool {
+	return i.Connected == other.Connected && i.EC2InstanceID == other.EC2InstanceID && i.AgentVersion == other.AgentVersion &&
+		i.RegisteredAt.Equal(other.RegisteredAt)
+}
 
 // Use is what one task takes of the instance that it is on.
 type Use struct {
@@ -151,34 +159,28 @@ func (c groupCount) includes(u *Use) bool {
 
 // group is how many tasks of a group are on the instance.
 func (n *node) group(name string) groupCount {
-	if i, ok := n.findGroup(name); ok {
-		return n.groups[i]
+	_, c := n.findGroup(name)
+	return c
+}
+
+// findGroup is where a group is or would be, and how many tasks of it are on the instance.
+func (n *node) findGroup(name string) (int, groupCount) {
+	i, ok := slices.BinarySearchFunc(n.groups, name, func(c groupCount, name string) int { return strings.Compare(c.group, name) })
+	if !ok {
+		return i, groupCount{group: name}
 	}
-	return groupCount{group: name}
+	return i, n.groups[i]
 }
 
-func (n *node) findGroup(group string) (int, bool) {
-	return slices.BinarySearchFunc(n.groups, group, func(c groupCount, group string) int {
-		switch {
-		case c.group < group:
-			return -1
-		case c.group > group:
-			return 1
-		}
-		return 0
-	})
-}
-
-// setGroup makes the number of tasks of a group another.
-func (n *node) setGroup(c groupCount) {
-	i, ok := n.findGroup(c.group)
+// setGroup makes the number of tasks of a group another, given where findGroup found it.
+func (n *node) setGroup(i int, from, to groupCount) {
 	switch {
-	case !ok:
-		n.groups = slices.Insert(n.groups, i, c)
-	case c.tasks == 0:
+	case from.tasks == 0:
+		n.groups = slices.Insert(n.groups, i, to)
+	case to.tasks == 0:
 		n.groups = slices.Delete(n.groups, i, i+1)
 	default:
-		n.groups[i] = c
+		n.groups[i] = to
 	}
 }
 

@@ -23,7 +23,7 @@ type need struct {
 
 // sides is how many answers are known of a block: requests that spread over zones allow
 // one set of lanes after the other.
-const sides = 4
+const sides = 8
 
 type answers struct {
 	version mark // of the block; all answers are given up when it changes

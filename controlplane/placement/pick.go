@@ -11,6 +11,11 @@ const (
 	patience = 8
 )
 
+// byChance tells whether chance alone chooses among the slots that pass.
+func (s *search) byChance() bool {
+	return len(s.request.Strategies) == 0 || s.request.Strategies[0].kind == random
+}
+
 // next chooses the slot of the next task, if any passes.
 func (s *search) next() (int, bool) { return s.pick(s.candidates, 0) }
 

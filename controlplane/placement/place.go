@@ -1,5 +1,9 @@
 package placement
 
+// usualCount is how many assignments a result has room for from the start: as many as the
+// callers ask for at once. More make it grow.
+const usualCount = 100
+
 // Place finds instances for the tasks of the request, one after the other: the
 // second finds what the first left. It does not change the fleet.
 //
@@ -10,6 +14,7 @@ func Place(f *Fleet, r Request) Result {
 	if r.Count <= 0 {
 		return result
 	}
+	result.Assignments = make([]Assignment, 0, min(r.Count, usualCount))
 	s := startSearch(f, &r)
 	defer s.end()
 	for placed := 1; placed <= r.Count; placed++ {
@@ -47,6 +52,7 @@ func (s *search) end() {
 			s.fleet.kin.packings.give(p)
 		}
 	}
+	buffers.forgetWaiting()
 	*s = search{} // which must not keep the fleet
 	pool.Put(buffers)
 }
@@ -56,9 +62,44 @@ func (s *search) assign(slot int) Assignment {
 	return Assignment{InstanceID: n.instance.ID, GPUs: n.pickGPUs(s.request.GPUCount)}
 }
 
-// occupy puts a task of the request where it was placed, on a fleet of the search's
-// own.
+// occupy notes that a task of the request was placed. Chance looks only at the slots that
+// it tries, and seldom at the same twice: for it the task waits until its slot, or all
+// slots, are looked at.
 func (s *search) occupy(slot int, gpus []string) {
+	if !s.byChance() {
+		s.settleIn(slot, gpus)
+		return
+	}
+	if len(s.scratch.waiting) == 0 {
+		clear(s.awaited)
+	}
+	s.scratch.waiting = append(s.scratch.waiting, waiting{slot, gpus})
+	set(s.awaited, slot, true)
+	set(s.passed, slot, false)
+}
+
+// waiting is a task of the request that is not yet on the search's fleet.
+type waiting struct {
+	slot int
+	gpus []string
+}
+
+// waitNoMore puts the tasks that wait on the search's fleet.
+func (s *search) waitNoMore() {
+	for _, w := range s.scratch.waiting {
+		s.settleIn(w.slot, w.gpus)
+	}
+	s.scratch.forgetWaiting()
+}
+
+func (s *scratch) forgetWaiting() {
+	clear(s.waiting)
+	s.waiting = s.waiting[:0]
+}
+
+// settleIn puts a task of the request where it was placed, on a fleet of the search's
+// own.
+func (s *search) settleIn(slot int, gpus []string) {
 	if !s.ownFleet {
 		s.fleet, s.ownFleet = s.fleet.Clone(), true
 	}

@@ -82,9 +82,11 @@ type Predicate struct {
 	// Within is what every instance that matches meets. It keeps the expression from
 	// being asked of instances one by one; leaving it out changes nothing but the cost.
 	//
-	// A condition on an attribute is asked once per value that there is in the fleet,
-	// and once for the lack of the attribute. If the instances have too many values for
-	// that to save anything, Match is asked instead until the condition comes again.
+	// A condition on an attribute is asked once per value that there is in the fleet, and
+	// once for the lack of the attribute. If the instances have too many values for that
+	// to save anything, or it is a condition on something else, Match is asked instead
+	// until the condition comes again. Who meets it is then remembered, and the next time
+	// only those are asked who have changed, and their neighbours in the fleet.
 	Within query.Narrowing
 }
 

@@ -17,6 +17,8 @@ type search struct {
 	candidates []uint64
 	// passed are those that are known to pass.
 	passed []uint64
+	// awaited are the slots of the tasks that wait; see occupy.
+	awaited []uint64
 	// asked are the predicates that the index could not answer as a whole.
 	asked []*Predicate
 	// oneByOne tells that there are checks which only the instance itself can answer.
@@ -32,6 +34,7 @@ type search struct {
 const (
 	candidatesMask = iota
 	passedMask
+	awaitedMask
 	strategyMasks
 )
 
@@ -45,6 +48,7 @@ func newSearch(f *Fleet, r *Request, scratch *scratch) *search {
 		fleet:      f,
 		candidates: scratch.mask(candidatesMask),
 		passed:     scratch.mask(passedMask),
+		awaited:    scratch.mask(awaitedMask),
 		scratch:    scratch,
 	}
 	clear(s.passed)
@@ -116,6 +120,12 @@ func (s *search) passes(slot int) bool {
 	if !has(s.candidates, slot) || has(s.passed, slot) {
 		return has(s.candidates, slot)
 	}
+	if len(s.scratch.waiting) > 0 && has(s.awaited, slot) {
+		s.waitNoMore()
+		if !has(s.candidates, slot) {
+			return false
+		}
+	}
 	v := s.fleet.view(slot)
 	if !s.passesOneByOne(v) {
 		set(s.candidates, slot, false)
@@ -142,6 +152,7 @@ func (s *search) passesOneByOne(v View) bool {
 
 // settle leaves in the scope exactly the slots that pass.
 func (s *search) settle(scope []uint64) {
+	s.waitNoMore()
 	for i := range scope {
 		scope[i] &= s.candidates[i]
 		open := scope[i] &^ s.passed[i]
@@ -200,6 +211,7 @@ type scratch struct {
 	words   int
 	all     [][]uint64
 	tallies []tally // by strategy
+	waiting []waiting
 }
 
 func (s *scratch) mask(i int) []uint64 {

@@ -27,6 +27,9 @@ var subjectNames = [...]string{
 	runningTasksCount: "runningTasksCount",
 }
 
+// ofTasks tells whether the tasks on an instance decide.
+func (k subjectKind) ofTasks() bool { return k == taskGroup || k == runningTasksCount }
+
 type subject struct {
 	kind subjectKind
 	name string // of an attribute

@@ -60,7 +60,7 @@ func (e *Expression) Match(i Instance) bool { return e.root.match(i) }
 func (e *Expression) DependsOnTasks() bool {
 	depends := false
 	e.root.visit(func(c *comparison) {
-		depends = depends || c.subject.kind == taskGroup || c.subject.kind == runningTasksCount
+		depends = depends || c.subject.kind.ofTasks()
 	})
 	return depends
 }

@@ -8,12 +8,17 @@ type Attribute struct {
 	AnyValue bool
 }
 
-// Condition is a condition on one attribute.
+// Condition is a condition on what an instance is whatever tasks it has.
 type Condition struct {
-	Attribute string
-	// Text says the condition: two with the same text hold of the same values.
+	// Text says the condition: two with the same text match the same instances.
 	Text string
-	// Holds is asked with the value, or with false if there is none.
+	// Match asks an instance.
+	Match func(Instance) bool
+	// Attribute is the only attribute that it depends on, empty if it depends on
+	// something else.
+	Attribute string
+	// Holds is of a condition on an attribute: it is asked with the value, or with false if
+	// there is none.
 	Holds func(value string, present bool) bool
 }
 
@@ -36,8 +41,9 @@ type Narrowing struct {
 	Whole bool
 }
 
-// Narrow finds what an expression says of single attributes and groups of tasks: an index
-// of them can then leave out most of the instances that do not match.
+// Narrow finds what an expression says of single attributes, of groups of tasks and of what
+// else an instance is: an index of these can then leave out most of the instances that do
+// not match.
 func (e *Expression) Narrow() Narrowing {
 	return narrowing(e.root, false)
 }
@@ -60,13 +66,12 @@ func (n *Narrowing) require(part node, negated bool) {
 		return
 	}
 	if name, ok := onlyAttribute(part); ok && !n.divisible(part, negated) {
-		text := part.render(0)
-		if negated {
-			text = "not (" + text + ")"
-		}
-		n.Where = append(n.Where, Condition{name, text, func(value string, present bool) bool {
+		c := conditionOf(part, negated)
+		c.Attribute = name
+		c.Holds = func(value string, present bool) bool {
 			return part.match(lone{value: value, present: present}) != negated
-		}})
+		}
+		n.Where = append(n.Where, c)
 		return
 	}
 	switch p := part.(type) {
@@ -76,9 +81,22 @@ func (n *Narrowing) require(part node, negated bool) {
 		n.requireParts(p.parts, negated, !negated)
 	case *disjunction:
 		n.requireParts(p.parts, negated, negated)
-	default:
-		n.Whole = false
+	case *comparison:
+		if p.subject.kind.ofTasks() {
+			n.Whole = false
+			return
+		}
+		n.Where = append(n.Where, conditionOf(p, negated))
 	}
+}
+
+// conditionOf is the condition that a part holds, or, if it is negated, does not.
+func conditionOf(part node, negated bool) Condition {
+	text := part.render(0)
+	if negated {
+		text = "not (" + text + ")"
+	}
+	return Condition{Text: text, Match: func(i Instance) bool { return part.match(i) != negated }}
 }
 
 // divisible tells whether a part is better looked at in its parts, which may be simple.

@@ -92,7 +92,7 @@ func (n *Narrowing) metBy(h *host) bool {
 		}
 	}
 	for _, c := range n.Where {
-		if !c.Holds(h.Attribute(c.Attribute)) {
+		if !c.Match(h) || c.Holds != nil && !c.Holds(h.Attribute(c.Attribute)) {
 			return false
 		}
 	}

@@ -242,7 +242,10 @@ func TestNarrow_FindsWhatEveryMatchMeets(t *testing.T) {
 		"task:group == c && attribute:d > 10":                            "d? +c whole",
 		"task:group != c":                                                "-c",
 		"!task:group == c || task:group =~ d":                            "",
-		"agentConnected == true":                                         "",
+		"agentConnected == true":                                         "? whole",
+		"ec2InstanceId in [x, y] or attribute:a == b":                    "(? whole | a=b whole) whole",
+		"agentVersion < 1.2.3 && runningTasksCount > 1":                  "?",
+		"!(registeredAt > 2018-06-18 && task:group == c)":                "(? whole | -c)",
 	} {
 		e, err := Parse(expression)
 		if err != nil {

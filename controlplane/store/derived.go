@@ -29,7 +29,7 @@ type ClusterCounts struct {
 
 // Counts returns the numbers of a cluster.
 func (t *Tables) Counts(c model.ClusterName) ClusterCounts {
-	if d, ok := t.derived.get(&derived{cluster: c}); ok {
+	if d, ok := t.derivedNow(c); ok {
 		return d.counts
 	}
 	return ClusterCounts{}
@@ -38,15 +38,23 @@ func (t *Tables) Counts(c model.ClusterName) ClusterCounts {
 // Fleet returns the live instances of a cluster and what is used of them. It
 // must not be changed; Clone it for a what-if.
 func (t *Tables) Fleet(c model.ClusterName) *placement.Fleet {
-	if d, ok := t.derived.get(&derived{cluster: c}); ok {
+	if d, ok := t.derivedNow(c); ok {
 		return d.fleet
 	}
 	return placement.NewFleet()
 }
 
+// derivedNow returns the derived data of a cluster, not to be changed.
+func (t *Tables) derivedNow(c model.ClusterName) (*derived, bool) {
+	pivot := t.derived.pivot()
+	defer t.derived.release(pivot)
+	pivot.cluster = c
+	return t.derived.get(pivot)
+}
+
 // derivedOf returns the derived data of a cluster, for changing.
 func (t *Tables) derivedOf(c model.ClusterName) *derived {
-	d, ok := t.derived.get(&derived{cluster: c})
+	d, ok := t.derivedNow(c)
 	switch {
 	case !ok:
 		d = &derived{cluster: c, epoch: t.epoch, fleet: placement.NewFleet()}
