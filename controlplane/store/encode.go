@@ -18,7 +18,7 @@ func encodeTask(t *model.Task) ([]byte, error) {
 	text(&e, "Cluster", t.Cluster)
 	text(&e, "Instance", t.Instance)
 	if t.Definition != (model.DefinitionRef{}) {
-		e.other("Definition", t.Definition)
+		e.definition(t.Definition)
 	}
 	text(&e, "LaunchType", t.LaunchType)
 	text(&e, "CapacityProvider", t.CapacityProvider)
@@ -152,6 +152,16 @@ func (e *encoder) fail(err error) {
 	if e.err == nil {
 		e.err = err
 	}
+}
+
+// definition has both members even if they are zero.
+func (e *encoder) definition(r model.DefinitionRef) {
+	e.name("Definition")
+	e.b = append(e.b, `{"Family":`...)
+	e.quote(string(r.Family))
+	e.b = append(e.b, `,"Revision":`...)
+	e.b = strconv.AppendInt(e.b, int64(r.Revision), 10)
+	e.end()
 }
 
 func (e *encoder) reservation(r *model.Reservation) {

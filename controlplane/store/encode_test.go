@@ -86,6 +86,7 @@ func TestEncodeTask_IsTheSameAsJSON(t *testing.T) {
 			ID: model.TaskID(rapid.String().Draw(t, "id")), Group: rapid.String().Draw(t, "group"),
 			StoppedReason: strings.ToValidUTF8(string(rapid.SliceOf(rapid.Byte()).Draw(t, "reason")), "\xff"),
 			Version:       rapid.Int64().Draw(t, "version"),
+			Definition:    model.DefinitionRef{Family: model.Family(rapid.String().Draw(t, "family")), Revision: rapid.Int32().Draw(t, "revision")},
 			Reserved:      model.Reservation{CPU: rapid.Int64().Draw(t, "cpu"), TCP: rapid.SliceOf(rapid.Uint16()).Draw(t, "tcp")},
 			CreatedAt:     moment.Draw(t, "created"), StoppedAt: moment.Draw(t, "stopped"),
 			Containers: rapid.SliceOf(rapid.Custom(func(t *rapid.T) model.Container {
