@@ -30,12 +30,10 @@ func newBatch(limits Limits) *batch {
 
 // fits tells whether the transaction's changes can go along.
 func (b *batch) fits(tx *Tx) bool {
-	bytes := b.bytes
-	for _, o := range tx.ops {
-		bytes += o.size()
-	}
-	return len(b.ops)+len(tx.ops) <= b.limits.Records && bytes <= b.limits.Bytes
+	return b.limits.fit(len(b.ops)+len(tx.ops), b.bytes+tx.size())
 }
+
+func (l Limits) fit(records, bytes int) bool { return records <= l.Records && bytes <= l.Bytes }
 
 func (b *batch) add(tx *Tx) {
 	b.changes = append(b.changes, tx.changes...)

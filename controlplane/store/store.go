@@ -135,7 +135,7 @@ func (s *Store) apply(f func(*Tx) error) (*batch, error) {
 	if len(tx.ops) == 0 {
 		return s.newest(), nil
 	}
-	if empty := newBatch(DefaultLimits()); !empty.fits(tx) {
+	if !DefaultLimits().fit(len(tx.ops), tx.size()) {
 		tx.rollback()
 		return nil, fmt.Errorf("%w: %d records", ErrTooLarge, len(tx.ops))
 	}

@@ -84,6 +84,15 @@ func (k *kind[T]) decoded(value []byte, record *T) error {
 	return json.Unmarshal(value, record)
 }
 
+// size is that of the keys and values that etcd gets.
+func (tx *Tx) size() int {
+	bytes := 0
+	for i := range tx.ops {
+		bytes += tx.ops[i].size()
+	}
+	return bytes
+}
+
 type encodeError struct{ error }
 
 // rollback takes everything back that the transaction put.
