@@ -46,7 +46,7 @@ func DefaultSettings() Settings {
 	}
 }
 
-// Input is what a plan is made from. Nothing in it is changed.
+// Input is what a plan is made from. Nothing in it is changed, but that a plan keeps its notes in the Roster.
 type Input struct {
 	Now     time.Time
 	Service *model.Service

@@ -1,7 +1,8 @@
 // Package services is the loop of the leader that keeps services as they should
 // be. It watches the store, asks rollout what a service must do, places what is
-// to be started, and writes all of it in one transaction. It decides nothing
-// itself: rollout and placement do.
+// to be started, and writes that in a transaction, or in several if it is much, each of
+// which checks that the plan still holds. It decides nothing itself: rollout and
+// placement do.
 package services
 
 import (
