@@ -15,8 +15,9 @@ const (
 	// silent for longer without being missed.
 	maxRest = time.Second
 	// maxStall is how long a round waits for some who do not get on, because their hosts take
-	// nothing any more. If many wait for the next, it is a part of that.
+	// nothing any more. If many wait for the next, it is a part of that, but not less than minStall.
 	maxStall = 250 * time.Millisecond
+	minStall = 20 * time.Millisecond
 	// crowded is the rest from which on what can wait for other messages does: the round
 	// before it was one of many sessions, or the processors have much else to do.
 	crowded = 5 * time.Millisecond
@@ -155,7 +156,7 @@ func (r *rounds) nextRound() time.Time {
 
 // stalled is when the round under way is given up.
 func (r *rounds) stalled() time.Time {
-	return r.began.Add(maxStall / time.Duration(1+r.due.length/abreast))
+	return r.began.Add(max(maxStall/time.Duration(1+r.due.length/abreast), minStall))
 }
 
 // begin gives those who have waited longest their turns.
@@ -181,9 +182,9 @@ func (r *rounds) begin(now time.Time) {
 
 // end begins the rest after a round.
 func (r *rounds) end(now time.Time) {
-	r.rest = restFactor * now.Sub(r.began)
-	if !now.Before(r.stalled()) {
-		r.rest = 0 // nearly all of it was rest
+	r.rest = 0
+	if took := now.Sub(r.began); took < maxStall { // otherwise nearly all of that was rest
+		r.rest = restFactor * took
 	}
 	r.rested = now.Add(r.rest)
 }

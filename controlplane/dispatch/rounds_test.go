@@ -136,7 +136,8 @@ func TestRounds_WhatComesInARestIsSaidTogetherAfterIt(t *testing.T) {
 }
 
 func TestRounds_AreOfAFewEachWhoHaveWaitedLongest(t *testing.T) {
-	inBubble(t, same(3*abreast, time.Millisecond), func(_ *rounds, all []*speaker) {
+	const takes, many = 15 * time.Millisecond, 30 // rounds
+	inBubble(t, same(1+many*abreast, takes), func(_ *rounds, all []*speaker) {
 		all[0].mark() // while it speaks, and rests, the others gather
 		synctest.Wait()
 		for _, s := range all[1:] {
@@ -145,7 +146,10 @@ func TestRounds_AreOfAFewEachWhoHaveWaitedLongest(t *testing.T) {
 		time.Sleep(time.Minute)
 		began := all[0].heard()[0].at
 		for i, s := range all[1:] {
-			want := time.Duration(1+i/abreast) * (1 + restFactor) * time.Millisecond
+			want := time.Duration(1+i/abreast) * (1 + restFactor) * takes
+			if want > maxRest {
+				break // there is no time for more rests
+			}
 			if got := s.heard(); len(got) != 1 || got[0].at.Sub(began) != want {
 				t.Fatalf("speaker %d, %v after: said %v, want something after %v", i, began, got, want)
 			}
