@@ -34,11 +34,14 @@ const (
 // of at most 100000x.
 func BenchmarkScale(b *testing.B) {
 	s := newScale(b)
+	run := `{"cluster":"default","taskDefinition":"` + s.definition + `","count":10`
+	began := time.Now().UnixNano()
 	for _, c := range []struct {
 		operation string
 		body      func(n int) string
 	}{
-		{"RunTask", func(int) string { return `{"cluster":"default","taskDefinition":"` + s.definition + `","count":10}` }},
+		{"RunTask", func(int) string { return run + `}` }},
+		{"RunTask", func(n int) string { return run + fmt.Sprintf(`,"clientToken":"%d-%d"}`, began, n) }}, // as SDKs call it
 		{"DescribeTasks", func(n int) string { return s.describe[n%len(s.describe)] }},
 		{"ListTasks", func(int) string { return `{"cluster":"default","nextToken":"` + s.second + `"}` }},
 		{"StopTask", func(n int) string { return `{"cluster":"default","task":"` + s.tasks[n%len(s.tasks)] + `"}` }},

@@ -62,7 +62,7 @@ func (h *Handler) startedBefore(tx *store.Tx, c model.ClusterName, token, hash s
 		if t, there := tx.Task(c, known.Tasks[i].ID); there {
 			tasks[i] = t
 		} else {
-			tasks[i] = &known.Tasks[i]
+			tasks[i] = known.Tasks[i].Task()
 		}
 	}
 	return tasks, nil
@@ -74,9 +74,9 @@ func remember(tx *store.Tx, c model.ClusterName, token, hash string, tasks []*mo
 	if token == "" || len(tasks) == 0 {
 		return
 	}
-	r := &model.RunToken{Cluster: c, Token: token, RequestHash: hash, CreatedAt: now}
-	for _, t := range tasks {
-		r.Tasks = append(r.Tasks, t.Forgotten())
+	r := &model.RunToken{Cluster: c, Token: token, RequestHash: hash, CreatedAt: now, Tasks: make([]model.Forgotten, len(tasks))}
+	for i, t := range tasks {
+		r.Tasks[i] = t.Forgotten()
 	}
 	tx.PutRunToken(r)
 }
