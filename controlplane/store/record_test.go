@@ -101,8 +101,8 @@ func fill(t *testing.T, v reflect.Value, depth int) {
 	}
 }
 
-// randomTask draws a task of what decides how a record is written.
-func randomTask(t *rapid.T) *model.Task {
+// randomRecord draws a task of what decides how a record is written.
+func randomRecord(t *rapid.T) *model.Task {
 	moment := rapid.Map(rapid.Int64Range(-1<<35, 1<<36), func(s int64) time.Time { return time.Unix(s, s&(1<<29-1)) })
 	hexadecimal := rapid.StringMatching(`(sha256:)?[0-9a-f]{14,66}|[0-9A-F]{32}|sha256:[0-9a-f]{64}`)
 	return &model.Task{
@@ -121,13 +121,13 @@ func randomTask(t *rapid.T) *model.Task {
 }
 
 func TestRecord_ComesBackAsItWas(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) { roundTrip(t, randomTask(t)) })
+	rapid.Check(t, func(t *rapid.T) { roundTrip(t, randomRecord(t)) })
 }
 
 // Whoever updates has JSON in etcd.
 func TestRecord_OfAnEarlierVersionIsRead(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		task := randomTask(t)
+		task := randomRecord(t)
 		b, err := json.Marshal(task)
 		if err != nil {
 			t.Fatalf("marshal: %v", err)
@@ -146,7 +146,7 @@ func TestRecord_OfAnEarlierVersionIsRead(t *testing.T) {
 // fail otherwise.
 func TestRecord_ThatIsBrokenIsRefused(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b, err := encodeTask(randomTask(t))
+		b, err := encodeTask(randomRecord(t))
 		if err != nil {
 			t.Fatalf("encode: %v", err)
 		}
