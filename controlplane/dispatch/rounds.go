@@ -36,8 +36,8 @@ type rounds struct {
 	began    time.Time     // the round
 	rest     time.Duration // after the last round
 	rested   time.Time     // when that is over
-	timer    *time.Timer
-	alarm    time.Time // when timer fires; zero: not set
+	wake     alarm         // for the next round
+	stall    alarm         // for those who wait while a round is under way
 	closed   bool
 }
 
@@ -137,9 +137,13 @@ func (r *rounds) proceed(now time.Time) {
 	switch {
 	case r.closed || r.due.length == 0:
 	case r.speaking > 0:
-		r.ringAt(r.stalled(), now)
+		at := r.stalled()
+		if soon := now.Add(minStall); soon.Before(at) {
+			at = soon // so that it need not be set anew when more come
+		}
+		r.stall.set(at, now, r.giveUp)
 	case r.nextRound().After(now):
-		r.ringAt(r.nextRound(), now)
+		r.wake.set(r.nextRound(), now, r.goOn)
 	default:
 		r.begin(now)
 	}
@@ -189,23 +193,20 @@ func (r *rounds) end(now time.Time) {
 	r.rested = now.Add(r.rest)
 }
 
-func (r *rounds) ringAt(at, now time.Time) {
-	if r.alarm.Equal(at) {
-		return
-	}
-	r.alarm = at
-	if r.timer == nil {
-		r.timer = time.AfterFunc(at.Sub(now), r.ring)
-		return
-	}
-	r.timer.Reset(at.Sub(now))
-}
-
-func (r *rounds) ring() {
+// goOn is what wake does.
+func (r *rounds) goOn() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.wake.rung()
+	r.proceed(time.Now())
+}
+
+// giveUp is what stall does: it ends the round if those who speak do not get on.
+func (r *rounds) giveUp() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stall.rung()
 	now := time.Now()
-	r.alarm = time.Time{}
 	if r.speaking > 0 && !now.Before(r.stalled()) {
 		r.number++ // those who speak are of no round any more
 		r.speaking = 0
@@ -219,8 +220,36 @@ func (r *rounds) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	if r.timer != nil {
-		r.timer.Stop()
+	r.wake.stop()
+	r.stall.stop()
+}
+
+// alarm is a timer that is left alone where it rings too early, which is cheap: when one is
+// set to an earlier time, the runtime looks through all timers of the process, and each
+// session has some.
+type alarm struct {
+	timer *time.Timer
+	at    time.Time // when it rings; zero: it is not set
+}
+
+// set has it ring at a time, or before; ring is the same each time, and calls rung.
+func (a *alarm) set(at, now time.Time, ring func()) {
+	if !a.at.IsZero() && !at.Before(a.at) {
+		return
+	}
+	a.at = at
+	if a.timer == nil {
+		a.timer = time.AfterFunc(at.Sub(now), ring)
+		return
+	}
+	a.timer.Reset(at.Sub(now))
+}
+
+func (a *alarm) rung() { a.at = time.Time{} }
+
+func (a *alarm) stop() {
+	if a.timer != nil {
+		a.timer.Stop()
 	}
 }
 

@@ -35,6 +35,7 @@ func (c *conversation) send(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	told := time.Now() // something
 	beatDue := time.NewTimer(quiet)
 	defer beatDue.Stop()
 	for {
@@ -53,19 +54,23 @@ func (c *conversation) send(ctx context.Context) error {
 			return ctx.Err()
 		case <-c.session.Turn():
 			d := c.session.Collect()
-			said := !d.Empty() || d.Ack != 0
+			if !d.Empty() || d.Ack != 0 {
+				told = time.Now()
+			}
 			err = c.tell(&d)
 			c.session.Told()
-			if !said && err == nil {
-				continue // the next heartbeat is due as before
-			}
 		case <-beatDue.C:
-			quiet, err = c.beat()
+			// One that rings too early is cheaper than setting it for each message.
+			left := quiet - time.Since(told)
+			if left <= 0 {
+				quiet, err = c.beat()
+				told, left = time.Now(), quiet
+			}
+			beatDue.Reset(left)
 		}
 		if err != nil {
 			return err
 		}
-		beatDue.Reset(quiet)
 	}
 }
 
