@@ -10,7 +10,7 @@ import (
 
 const maxEvents = 100 // that DescribeServices shows
 
-// tally counts tasks as services and deployments show them.
+// tally counts tasks as services, deployments and container instances show them.
 type tally struct{ running, pending int32 }
 
 func (n *tally) add(t *model.Task) {
@@ -25,7 +25,7 @@ func (n *tally) add(t *model.Task) {
 // serviceShape is a service as the API shows it. Its counts are those of its
 // tasks; it has none of its own.
 func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs.Service {
-	all, byDeployment := tallies(t, s)
+	all := tallyOf(t, s, "")
 	shape := ecs.Service{
 		ServiceArn:                  h.Owner.ServiceARN(s.Key()),
 		ServiceName:                 string(s.Name),
@@ -64,7 +64,7 @@ func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs
 		shape.Tags = orEmpty(s.Tags)
 	}
 	for i := range s.Deployments {
-		shape.Deployments[i] = h.deploymentShape(&s.Deployments[i], byDeployment[s.Deployments[i].ID])
+		shape.Deployments[i] = h.deploymentShape(&s.Deployments[i], tallyOf(t, s, s.Deployments[i].ID))
 	}
 	shape.HealthCheckGracePeriodSeconds = s.HealthCheckGracePeriod
 	if s.HasTaskSets() {
@@ -72,7 +72,7 @@ func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs
 	}
 	for i := range s.TaskSets {
 		set := &s.TaskSets[i]
-		shape.TaskSets[i] = h.taskSetShape(s, set, byDeployment[set.ID], tags)
+		shape.TaskSets[i] = h.taskSetShape(s, set, tallyOf(t, s, set.ID), tags)
 		if set.Status == model.DeploymentPrimary {
 			shape.TaskDefinition = h.Owner.DefinitionARN(set.Definition)
 		}
@@ -80,27 +80,13 @@ func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs
 	return shape
 }
 
-// tallies counts the tasks of a service, all of them and those of each of its
-// deployments and task sets.
-func tallies(t *store.Tables, s *model.Service) (tally, map[model.DeploymentID]*tally) {
-	var all tally
-	each := map[model.DeploymentID]*tally{}
-	for i := range s.Deployments {
-		each[s.Deployments[i].ID] = &tally{}
-	}
-	for i := range s.TaskSets {
-		each[s.TaskSets[i].ID] = &tally{}
-	}
-	for task := range t.LiveTasksOfService(s.Key()) {
-		all.add(task)
-		if n := each[task.Deployment]; n != nil {
-			n.add(task)
-		}
-	}
-	return all, each
+// tallyOf is the tally of a service's deployment or task set; with "" that of the service.
+func tallyOf(t *store.Tables, s *model.Service, d model.DeploymentID) tally {
+	running, pending := t.ServiceCounts(s.Key(), d)
+	return tally{running, pending}
 }
 
-func (h *Handler) deploymentShape(d *model.Deployment, n *tally) ecs.Deployment {
+func (h *Handler) deploymentShape(d *model.Deployment, n tally) ecs.Deployment {
 	return ecs.Deployment{
 		Id:             string(d.ID),
 		Status:         d.Status,

@@ -301,12 +301,11 @@ func (h *Handler) describeTaskSets(_ context.Context, in *ecs.DescribeTaskSetsRe
 			ids = append(ids, s.TaskSets[i].ID)
 		}
 	}
-	_, counts := tallies(view, s)
 	tags := asked(in.Include, ecs.TaskSetFieldTAGS)
 	out := &ecs.DescribeTaskSetsResponse{TaskSets: []ecs.TaskSet{}, Failures: []ecs.Failure{}}
 	for _, id := range ids {
 		if set, ok := s.TaskSet(id); ok {
-			out.TaskSets = append(out.TaskSets, h.taskSetShape(s, set, counts[id], tags))
+			out.TaskSets = append(out.TaskSets, h.taskSetShape(s, set, tallyOf(view, s, id), tags))
 		} else {
 			out.Failures = append(out.Failures, missing(h.Owner.TaskSetARN(s.Key(), id)))
 		}
@@ -320,13 +319,12 @@ func (h *Handler) shownTaskSet(s *model.Service, id model.DeploymentID) *ecs.Tas
 	if !ok {
 		return nil
 	}
-	_, counts := tallies(h.store.View(), s)
-	return pointer(h.taskSetShape(s, set, counts[id], true))
+	return pointer(h.taskSetShape(s, set, tallyOf(h.store.View(), s, id), true))
 }
 
 // taskSetShape is a task set as the API shows it. STEADY_STATE is what the service
 // loop said last; the numbers in the same answer must agree with it.
-func (h *Handler) taskSetShape(s *model.Service, set *model.TaskSet, n *tally, tags bool) ecs.TaskSet {
+func (h *Handler) taskSetShape(s *model.Service, set *model.TaskSet, n tally, tags bool) ecs.TaskSet {
 	shape := ecs.TaskSet{
 		Id:                       string(set.ID),
 		TaskSetArn:               h.Owner.TaskSetARN(s.Key(), set.ID),

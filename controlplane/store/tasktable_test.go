@@ -165,6 +165,62 @@ func TestTimeNumber_IsInTheOrderOfTimes(t *testing.T) {
 	}
 }
 
+// Whatever becomes of tasks, and whatever is taken back, a service and its deployments have
+// the counts that a look at its tasks finds, in frozen copies as well.
+func TestServiceCounts_AreThoseOfItsTasks(t *testing.T) {
+	deployments := []model.DeploymentID{"", "one", "two"}
+	statuses := []model.TaskStatus{model.TaskProvisioning, model.TaskPending, model.TaskRunning, model.TaskStopping, model.TaskStopped}
+	check := func(t *rapid.T, view *Tables) {
+		for _, k := range []model.ServiceKey{{Cluster: "c", Name: "x"}, {Cluster: "c", Name: "y"}, {Cluster: "d", Name: "x"}, {Cluster: "d", Name: "y"}} {
+			for _, d := range deployments {
+				var wantRunning, wantPending int32
+				for r := range view.LiveTasksOfService(k) {
+					if d != "" && r.Deployment != d {
+						continue
+					}
+					if r.LastStatus == model.TaskRunning {
+						wantRunning++
+					} else if r.LastStatus.Starting() {
+						wantPending++
+					}
+				}
+				if running, pending := view.ServiceCounts(k, d); running != wantRunning || pending != wantPending {
+					t.Fatalf("%v %q: %d run and %d will, want %d and %d", k, d, running, pending, wantRunning, wantPending)
+				}
+			}
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		tables := newTables()
+		var views []*Tables
+		for range rapid.IntRange(1, 40).Draw(t, "changes") {
+			tx := &Tx{Tables: tables}
+			for range rapid.IntRange(1, 3).Draw(t, "tasks") {
+				next := randomTask(t)
+				next.Deployment = rapid.SampledFrom(deployments).Draw(t, "deployment")
+				if next.LastStatus != model.TaskStopped {
+					next.LastStatus = rapid.SampledFrom(statuses[:4]).Draw(t, "status")
+				}
+				if rapid.IntRange(0, 4).Draw(t, "what") == 0 {
+					tx.DeleteTask(next)
+				} else {
+					tx.PutTask(next)
+				}
+			}
+			if rapid.IntRange(0, 3).Draw(t, "back") == 0 {
+				tx.rollback()
+			}
+			if rapid.Bool().Draw(t, "freeze") {
+				views = append(views, tables.freeze())
+			}
+			check(t, tables)
+		}
+		for _, view := range views {
+			check(t, view)
+		}
+	})
+}
+
 // A service's tasks that come and go leave nothing behind, and what is counted of them is
 // right in copies that were frozen before.
 func TestDefinitionInUse_AsLongAsATaskOfItIsLive(t *testing.T) {

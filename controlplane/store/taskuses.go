@@ -6,42 +6,81 @@ import (
 	"github.com/longshore/longshore/controlplane/model"
 )
 
-// taskUse counts the tasks that are not STOPPED of one revision of a task definition, or
-// of one capacity provider in one cluster. It follows from the tasks and is not stored.
+// taskUse counts the tasks that are not STOPPED and have something in common. It follows
+// from the tasks and is not stored.
 type taskUse struct {
 	taskUseKey
 	epoch uint64 // as of derived
 	tasks int    // never 0
 }
 
-// taskUseKey has a definition, or a provider and a cluster.
+// taskUseKey says what the tasks have in common: a revision of a task definition; or a
+// capacity provider in a cluster; or a service, and perhaps one of its deployments, and
+// whether they run already or are on the way to that.
 type taskUseKey struct {
 	definition model.DefinitionRef
 	provider   model.ProviderName
 	cluster    model.ClusterName
+	service    model.ServiceName
+	deployment model.DeploymentID
+	running    bool
 }
 
 var taskUseIndexes = []index[taskUse]{{less: func(a, b *taskUse) bool {
-	return cmp.Or(compareRefs(a.definition, b.definition), cmp.Compare(a.provider, b.provider), cmp.Compare(a.cluster, b.cluster)) < 0
+	if a.running != b.running {
+		return b.running
+	}
+	return cmp.Or(
+		compareRefs(a.definition, b.definition), cmp.Compare(a.provider, b.provider), cmp.Compare(a.cluster, b.cluster),
+		cmp.Compare(a.service, b.service), cmp.Compare(a.deployment, b.deployment),
+	) < 0
 }}}
 
-func (t *Tables) deriveTaskUses(old, next *model.Task) {
-	was, is := old != nil && TaskLive(old), next != nil && TaskLive(next)
-	if was && is && old.Definition == next.Definition && old.CapacityProvider == next.CapacityProvider {
-		return // the usual change
+// ServiceCounts returns how many tasks of a service are RUNNING, and how many are on the
+// way to that: those of one of its deployments or task sets, or with "" all of them.
+func (t *Tables) ServiceCounts(k model.ServiceKey, d model.DeploymentID) (running, pending int32) {
+	key := taskUseKey{cluster: k.Cluster, service: k.Name, deployment: d}
+	if use, ok := t.taskUse(key); ok {
+		pending = int32(use.tasks)
 	}
-	if was {
-		t.countTaskUses(old, -1)
+	key.running = true
+	if use, ok := t.taskUse(key); ok {
+		running = int32(use.tasks)
 	}
-	if is {
-		t.countTaskUses(next, 1)
-	}
+	return running, pending
 }
 
-func (t *Tables) countTaskUses(r *model.Task, by int) {
-	t.countTaskUse(taskUseKey{definition: r.Definition}, by)
+// usesOf are the keys under which a task counts; the others are zero.
+func usesOf(r *model.Task) (keys [4]taskUseKey) {
+	if r == nil || !TaskLive(r) {
+		return keys
+	}
+	keys[0].definition = r.Definition
 	if r.CapacityProvider != "" {
-		t.countTaskUse(taskUseKey{provider: r.CapacityProvider, cluster: r.Cluster}, by)
+		keys[1] = taskUseKey{provider: r.CapacityProvider, cluster: r.Cluster}
+	}
+	if r.Service != "" && (running(r) || r.LastStatus.Starting()) {
+		keys[2] = taskUseKey{cluster: r.Cluster, service: r.Service, running: running(r)}
+		if r.Deployment != "" {
+			keys[3] = keys[2]
+			keys[3].deployment = r.Deployment
+		}
+	}
+	return keys
+}
+
+func (t *Tables) deriveTaskUses(old, next *model.Task) {
+	was, is := usesOf(old), usesOf(next)
+	for i := range was {
+		if was[i] == is[i] {
+			continue // as with most changes
+		}
+		if was[i] != (taskUseKey{}) {
+			t.countTaskUse(was[i], -1)
+		}
+		if is[i] != (taskUseKey{}) {
+			t.countTaskUse(is[i], 1)
+		}
 	}
 }
 
