@@ -31,6 +31,7 @@ const (
 	electionPatience = 4 * time.Second  // how long a request waits for a leader
 	shutdownPatience = 5 * time.Second  // how long requests under way may take at the end
 	readPatience     = 30 * time.Second // how long a caller may take to send a request
+	agentKeepalive   = time.Minute      // after which a connection of an agent that says nothing at all is asked, and then closed
 	agentWindow      = 1 << 20          // bytes that an agent may have under way
 	agentBuffer      = 4 << 10          // bytes; most messages have some hundreds, and a burst fills as many buffers as there are agents
 )
@@ -115,7 +116,8 @@ func (c *ControlPlane) serveAgents(ctx context.Context) error {
 	}
 	server := grpc.NewServer(
 		grpc.Creds(transport),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: c.cfg.DisconnectAfter, Timeout: c.cfg.DisconnectAfter}),
+		// Heartbeats tell who is alive; this gives the connections of the dead back.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: agentKeepalive, Timeout: agentKeepalive}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 		grpc.MaxRecvMsgSize(16<<20),
 		// Windows that follow the line cost a ping and its answer for nearly every small

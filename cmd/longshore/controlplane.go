@@ -205,7 +205,6 @@ func newControlPlane() *cobra.Command {
 		Short: "Run a control plane: the ECS API, the schedulers, and etcd",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			collectLessOften()
 			log, err := logs.Logger()
 			if err != nil {
 				return err
@@ -219,6 +218,7 @@ func newControlPlane() *cobra.Command {
 				closeListeners(cfg)
 				return err
 			}
+			collectGarbage(cmd.Context(), plane)
 			return runControlPlane(cmd.Context(), plane, cfg)
 		},
 	}
@@ -229,16 +229,16 @@ func newControlPlane() *cobra.Command {
 	return cmd
 }
 
-// collectLessOften lets garbage grow to four times the state before it is collected, as
-// long as that leaves half of the machine's memory to others: with 10,000 agents a
-// collection keeps two processors busy for 0.7 s. GOGC and GOMEMLIMIT override it.
-func collectLessOften() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
+// collectGarbage has the control plane say when garbage is collected, until ctx ends, unless
+// GOGC says it. Where garbage would take more than half of the machine's memory, which
+// GOMEMLIMIT overrides, it is collected before.
+func collectGarbage(ctx context.Context, plane *controlplane.ControlPlane) {
 	var machine unix.Sysinfo_t
 	if os.Getenv("GOMEMLIMIT") == "" && unix.Sysinfo(&machine) == nil {
 		debug.SetMemoryLimit(int64(uint64(machine.Totalram) * uint64(machine.Unit) / 2))
+	}
+	if os.Getenv("GOGC") == "" {
+		go plane.CollectGarbage(ctx)
 	}
 }
 

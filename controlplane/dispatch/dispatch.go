@@ -43,6 +43,7 @@ type InstanceKey struct {
 type Dispatcher struct {
 	cfg    Config
 	rounds rounds
+	intake intake
 
 	mu       sync.Mutex
 	sessions map[InstanceKey]*Session
@@ -67,6 +68,7 @@ func New(cfg Config) *Dispatcher {
 		watched:  map[InstanceKey]*presence{},
 		silent:   map[InstanceKey]time.Time{},
 		wake:     make(chan struct{}, 1),
+		intake:   intake{store: cfg.Store},
 	}
 	d.register(cfg.Registry)
 	cfg.Store.Observe(d.observe)
@@ -216,6 +218,14 @@ func concerns(old, next *model.Task) *model.Task {
 		return next
 	}
 	return nil
+}
+
+// Pause has agents told nothing but heartbeats while f runs, which is to be short: it is for
+// what needs the processors, so that requests of the API find one.
+func (d *Dispatcher) Pause(f func()) {
+	d.rounds.pause(true)
+	defer d.rounds.pause(false)
+	f()
 }
 
 func (d *Dispatcher) closeAll() {

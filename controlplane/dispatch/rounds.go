@@ -39,6 +39,7 @@ type rounds struct {
 	wake     alarm         // for the next round
 	stall    alarm         // for those who wait while a round is under way
 	closed   bool
+	paused   bool // nobody gets a turn for a while
 }
 
 // turn is a session's place in the rounds.
@@ -135,7 +136,7 @@ func (r *rounds) spoken(t *turn, now time.Time) {
 // that the timer rings.
 func (r *rounds) proceed(now time.Time) {
 	switch {
-	case r.closed || r.due.length == 0:
+	case r.closed || r.paused || r.due.length == 0:
 	case r.speaking > 0:
 		at := r.stalled()
 		if soon := now.Add(minStall); soon.Before(at) {
@@ -213,6 +214,14 @@ func (r *rounds) giveUp() {
 		r.end(now)
 	}
 	r.proceed(now)
+}
+
+// pause lets nobody have a turn until it is called with false.
+func (r *rounds) pause(on bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.paused = on
+	r.proceed(time.Now())
 }
 
 // close ends all rounds: nobody gets a turn any more.

@@ -107,6 +107,28 @@ func TestRounds_WhoComesAtAQuietTimeSpeaksAtOnce(t *testing.T) {
 	})
 }
 
+func TestRounds_NobodySpeaksInAPause(t *testing.T) {
+	inBubble(t, same(2, 10*time.Millisecond), func(r *rounds, all []*speaker) {
+		began := time.Now()
+		all[0].mark() // its turn goes on
+		synctest.Wait()
+		r.pause(true)
+		all[0].mark()
+		all[1].mark()
+		time.Sleep(3 * time.Second)
+		if got := all[1].heard(); len(got) > 0 || len(all[0].heard()) != 1 {
+			t.Errorf("said %v in the pause", got)
+		}
+		r.pause(false)
+		for i, s := range all {
+			got := s.heard()
+			if len(got) == 0 || got[len(got)-1].at.Sub(began) != 3*time.Second {
+				t.Errorf("speaker %d said %v, want its last at the end of the pause", i, got)
+			}
+		}
+	})
+}
+
 func TestRounds_WhatComesInARestIsSaidTogetherAfterIt(t *testing.T) {
 	inBubble(t, same(2, 10*time.Millisecond), func(_ *rounds, all []*speaker) {
 		began := time.Now()

@@ -22,7 +22,8 @@ type Session struct {
 	presence *presence     // set by Connect
 	paced    time.Duration // what Pace said last
 
-	turn *turn
+	turn    *turn
+	storing chan struct{} // one slot: a message of the agent is to be made durable
 
 	mu     sync.Mutex
 	reason error                            // why it ended
@@ -58,7 +59,7 @@ func (d *Dispatcher) Connect(ctx context.Context, key InstanceKey, agent string)
 	}
 	s := &Session{
 		d: d, key: key, token: rand.Text(), done: make(chan struct{}),
-		turn: newTurn(), full: true, had: map[model.DefinitionRef]struct{}{},
+		turn: newTurn(), storing: make(chan struct{}, 1), full: true, had: map[model.DefinitionRef]struct{}{},
 	}
 	// The session is known before the instance is read, so that no change falls between.
 	if err := d.admit(s); err != nil {
@@ -180,6 +181,9 @@ func (s *Session) Acknowledged() uint64 {
 	return sequence
 }
 
+// Ask asks for a turn though there may be nothing to tell.
+func (s *Session) Ask() { s.d.rounds.want(s.turn, false) }
+
 // Turn receives when it is the session's turn to tell the agent what Collect says.
 func (s *Session) Turn() <-chan struct{} { return s.turn.granted }
 
@@ -229,30 +233,4 @@ func (s *Session) include(out *Desired, view *store.Tables, t *model.Task) {
 		s.had[t.Definition] = struct{}{}
 		out.Definitions = append(out.Definitions, def)
 	}
-}
-
-// Report makes what the agent said durable. Reports of tasks that are not this
-// instance's, or that are known to be STOPPED, change nothing.
-func (s *Session) Report(ctx context.Context, reports []Report) error {
-	now := time.Now()
-	for len(reports) > 0 {
-		part := reports[:min(store.MaxPortOwners, len(reports))]
-		reports = reports[len(part):]
-		err := s.d.cfg.Store.Update(ctx, func(tx *store.Tx) error {
-			for _, r := range part {
-				t, ok := tx.Task(s.key.Cluster, r.Task)
-				if !ok || t.Instance != s.key.ID {
-					continue
-				}
-				if next, changed := t.Reported(r.TaskReport, now); changed {
-					tx.PutReported(t, next)
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("storing the report of instance %s: %w", s.key.ID, err)
-		}
-	}
-	return nil
 }

@@ -58,9 +58,10 @@ func setting(tb testing.TB, name string, standard int) int {
 //
 // First all hosts connect, and a service gets its tasks. The other tasks are then started
 // ten a request: a fifth as fast as 64 clients can while the hosts stand still, which
-// otherwise are machines of their own and no load on the control plane's (burst); two
-// fifths in the same way while the hosts do their work (full); and the rest at half the
-// rate that was reached (half). DescribeTasks of ten tasks and ListTasks of a hundred are
+// otherwise are machines of their own and no load on the control plane's (burst); a fifth at
+// half that rate, with the hosts standing still, too (steady); three tenths as fast as clients can
+// while the hosts do their work (full); and the rest at half the rate at which tasks came to be
+// RUNNING then (half). DescribeTasks of ten tasks and ListTasks of a hundred are
 // called 50 times a second each all the while. Then nothing happens for a while
 // (idle). After that a tenth of the hosts falls silent, and comes back when the service
 // has replaced its tasks. In the end some of the tasks are stopped.
@@ -152,7 +153,8 @@ func (t *trial) connect() {
 		if len(t.fleets) == 0 {
 			args = append(args, "-pprof", t.profiles)
 		}
-		t.fleets = append(t.fleets, testbed.Start(t, simulate, args...))
+		// Hosts are machines of their own otherwise: they take what the control plane leaves.
+		t.fleets = append(t.fleets, testbed.Start(t, "nice", append([]string{"-n", "10", simulate}, args...)...))
 	}
 	for _, f := range t.fleets {
 		f.AwaitReady()
@@ -180,10 +182,11 @@ func (t *trial) fill() {
 
 	rest := t.tasks - t.size.service
 	burst := rest / 5 / maxRunTask * maxRunTask
-	t.run(phase{name: "burst", tasks: burst, standing: true})
-	full := rest * 2 / 5 / maxRunTask * maxRunTask
-	rate := t.run(phase{name: "full", tasks: full})
-	t.run(phase{name: "half", tasks: rest - burst - full, rate: rate / 2})
+	placed, _ := t.run(phase{name: "burst", tasks: burst, standing: true})
+	t.run(phase{name: "steady", tasks: burst, standing: true, rate: placed / 2})
+	full := rest * 3 / 10 / maxRunTask * maxRunTask
+	_, running := t.run(phase{name: "full", tasks: full})
+	t.run(phase{name: "half", tasks: rest - 2*burst - full, rate: running / 2})
 	t.keep("heap.pprof", t.plane.ops, "/debug/pprof/heap?gc=1")
 	t.report("heap-KiB/running-task", (t.plane.heap(t)-heap)/1024/float64(t.tasks))
 	t.report("rss-full-MiB", t.plane.metric(t, "process_resident_memory_bytes")/(1<<20))
@@ -215,8 +218,8 @@ type phase struct {
 	standing bool    // the hosts take no processor time until all requests are answered
 }
 
-// run starts tasks, and returns how many came to be RUNNING a second.
-func (t *trial) run(p phase) float64 {
+// run starts tasks, and returns how many were placed, and came to be RUNNING, a second.
+func (t *trial) run(p phase) (placed, running float64) {
 	count := int32(maxRunTask)
 	body := encode(t, ecs.RunTaskRequest{Cluster: runTaskCluster, TaskDefinition: t.taskDef, Count: &count})
 	cpu, own, fleet := t.plane.cpuSeconds(t), ownCPUSeconds(t), t.fleetSeconds()
@@ -266,7 +269,7 @@ func (t *trial) run(p phase) float64 {
 		t.quantiles(name+"-"+r.operation, calls)
 	}
 	t.started = append(t.started, startedTasks(t, calls, maxRunTask)...)
-	return n / shown.Seconds()
+	return n / answered.Seconds(), n / shown.Seconds()
 }
 
 func (t *trial) signal(s syscall.Signal) {

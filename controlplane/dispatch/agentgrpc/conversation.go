@@ -54,17 +54,21 @@ func (c *conversation) send(ctx context.Context) error {
 			return ctx.Err()
 		case <-c.session.Turn():
 			d := c.session.Collect()
-			if !d.Empty() || d.Ack != 0 {
+			switch {
+			case !d.Empty() || d.Ack != 0:
+				told = time.Now()
+				err = c.tell(&d)
+			case time.Since(told) >= quiet:
+				quiet, err = c.beat()
 				told = time.Now()
 			}
-			err = c.tell(&d)
 			c.session.Told()
 		case <-beatDue.C:
 			// One that rings too early is cheaper than setting it for each message.
 			left := quiet - time.Since(told)
 			if left <= 0 {
-				quiet, err = c.beat()
-				told, left = time.Now(), quiet
+				c.session.Ask()
+				left = quiet
 			}
 			beatDue.Reset(left)
 		}
@@ -100,7 +104,7 @@ func (c *conversation) beat() (quiet time.Duration, err error) {
 	}})
 }
 
-// receive takes reports one after the other; each is acknowledged once durable.
+// receive takes reports; each is acknowledged once durable.
 func (c *conversation) receive(ctx context.Context) error {
 	for {
 		m, err := c.stream.Recv()
@@ -114,10 +118,9 @@ func (c *conversation) receive(ctx context.Context) error {
 			continue
 		}
 		c.server.metrics.reports.Inc()
-		if err := c.session.Report(ctx, c.server.reports(report)); err != nil {
+		if err := c.session.Report(ctx, report.GetSequence(), c.lateAcks, c.server.reports(report)); err != nil {
 			return err
 		}
-		c.session.Heard() // storing may have taken a while, with heartbeats waiting behind
-		c.session.Acknowledge(report.GetSequence(), c.lateAcks)
+		c.session.Heard() // that may have taken a while, with heartbeats waiting behind
 	}
 }
