@@ -50,9 +50,13 @@ func (in *intake) take() {
 		if part == nil {
 			return
 		}
-		err := in.put(part)
+		err := in.put(part...)
 		for _, s := range part {
-			s.session.stored(s, err)
+			own := err
+			if len(part) > 1 && errors.Is(err, store.ErrTooLarge) {
+				own = in.put(s) // one of them is more than can ever be stored; saying the others again changes nothing
+			}
+			s.session.stored(s, own)
 		}
 	}
 }
@@ -77,7 +81,7 @@ func (in *intake) next() []*said {
 }
 
 // put makes the messages' reports durable.
-func (in *intake) put(part []*said) error {
+func (in *intake) put(part ...*said) error {
 	var all []update
 	for _, s := range part {
 		for i := range s.reports {

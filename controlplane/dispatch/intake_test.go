@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -127,6 +128,36 @@ func TestReport_OfTasksThatAreMoreThanATransactionTakesIsStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.acknowledged(0, 7, model.TaskRunning)
+}
+
+func TestReport_ThatIsTooLargeEndsItsOwnSessionAlone(t *testing.T) {
+	const greedy = 30
+	h := newHosts(t, 60, 1, nil)
+	for host := range h.sessions {
+		if host == greedy {
+			much := []dispatch.Report{{Task: h.task(host, 0), TaskReport: model.TaskReport{Status: model.TaskStopped, Reason: strings.Repeat("x", 2<<20)}}}
+			if err := h.sessions[host].Report(t.Context(), 1, false, much); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if err := h.report(host, 1, model.TaskRunning); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for host := range h.sessions {
+		if host != greedy {
+			h.acknowledged(host, 1, model.TaskRunning)
+		}
+	}
+	select {
+	case <-h.sessions[greedy].Done():
+		if err := h.sessions[greedy].Err(); !errors.Is(err, store.ErrTooLarge) {
+			t.Errorf("the session ended with %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("a report that cannot be stored was taken")
+	}
 }
 
 func TestReport_OfAnotherHostsTaskChangesNothing(t *testing.T) {
