@@ -14,9 +14,10 @@ const (
 	garbageFactor = 2
 	minGarbage    = 32 << 20
 	// fastestGarbage is faster than garbage comes into being, in bytes a second: when to look
-	// again follows from it. It is not looked oftener than each minLook.
+	// again follows from it, since the runtime tells nobody. It is not looked oftener than each
+	// minLook: what comes into being in that time does no harm.
 	fastestGarbage = 2 << 30
-	minLook        = 25 * time.Millisecond
+	minLook        = 200 * time.Millisecond
 	maxLook        = time.Second
 )
 
@@ -25,7 +26,7 @@ const (
 // (debug.SetMemoryLimit), begin when memory has nearly become what it may, so that
 // whoever takes some has to help: with the goroutines of 10,000 agents that keeps all
 // processors from requests for half a second. These here begin with room to spare, and
-// agents are told nothing but heartbeats meanwhile.
+// agents are told nothing meanwhile.
 func (c *ControlPlane) CollectGarbage(ctx context.Context) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	timer := time.NewTimer(0)

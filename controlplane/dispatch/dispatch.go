@@ -220,8 +220,8 @@ func concerns(old, next *model.Task) *model.Task {
 	return nil
 }
 
-// Pause has agents told nothing but heartbeats while f runs, which is to be short: it is for
-// what needs the processors, so that requests of the API find one.
+// Pause has agents told nothing, not even that the control plane is alive, while f runs, which is to
+// take a few seconds at most: it is for what needs the processors, so that requests of the API find one.
 func (d *Dispatcher) Pause(f func()) {
 	d.rounds.pause(true)
 	defer d.rounds.pause(false)

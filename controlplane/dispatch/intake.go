@@ -16,7 +16,8 @@ import (
 // requests of the API waiting for a processor when many agents report at once.
 const maxTakers = 8
 
-// intake makes durable what agents report, in the order in which it came, and acknowledges it.
+// intake makes durable what agents report, and acknowledges it: the messages of one agent in
+// their order, those of several in any.
 type intake struct {
 	store *store.Store
 
