@@ -56,8 +56,12 @@ type Order struct {
 // which the definition is given. A service that names no strategy spreads over
 // zones and then over instances (ECS guide, service scheduler concepts).
 func ForService(s *model.Service, d *model.Definition) (*Order, error) {
-	primary := s.Primary()
-	return forPart(s, part{primary.ID, primary.LaunchType, primary.CapacityProviderStrategy, &primary.Wiring, primary.Images}, d)
+	return ForDeployment(s, s.Primary(), d)
+}
+
+// ForDeployment is ForService for any of a service's deployments.
+func ForDeployment(s *model.Service, of *model.Deployment, d *model.Definition) (*Order, error) {
+	return forPart(s, part{of.ID, of.LaunchType, of.CapacityProviderStrategy, &of.Wiring, of.Images}, d)
 }
 
 // ForTaskSet is ForService for one of a service's task sets.

@@ -139,6 +139,14 @@ type Deployment struct {
 	// the deployment ran: later ones run the same, whatever the tags mean by then.
 	// Never changed in place.
 	Images map[string]string `json:",omitzero"`
+
+	// What the service's fields of these names are for the PRIMARY deployment, for an older one
+	// that still starts tasks in the place of some that it lost.
+	FailedStarts int32     `json:",omitzero"`
+	PauseUntil   time.Time `json:",omitzero"`
+	// UnplacedSince is since when tasks have found no place while nothing else was under way, or when
+	// that last counted as a failure.
+	UnplacedSince time.Time `json:",omitzero"`
 }
 
 // Deployment statuses.

@@ -32,7 +32,7 @@ func (p *planner) aim() {
 	}
 	closing, frozen, primary := p.closing(), p.frozen(), p.svc.Primary().ID
 	for _, m := range p.members {
-		m.unwanted = closing || m.draining || !frozen && m.deployment != primary
+		m.unwanted = closing || m.draining || m.standing == unhealthy || !frozen && m.deployment != primary
 	}
 	p.counted = false
 	if p.daemon() {
@@ -118,10 +118,14 @@ func (m *member) outranks(k *member) bool {
 }
 
 // start asks for the tasks that are missing, as far as maximumPercent, the plan's
-// size and the pause after failures allow.
+// size and the pauses after failures allow.
 func (p *planner) start() {
+	if p.closing() {
+		return
+	}
+	p.startRestore()
 	want := p.missing()
-	if want.Count == 0 || p.closing() || p.frozen() {
+	if want.Count == 0 || p.frozen() {
 		return
 	}
 	if p.Now.Before(p.svc.PauseUntil) {
@@ -151,7 +155,7 @@ func (p *planner) start() {
 func (p *planner) missing() Start {
 	if !p.daemon() {
 		c := p.census()
-		return Start{Count: max(0, min(p.limits.desired-c.wanted, p.limits.most-c.occupied))}
+		return Start{Count: max(0, min(p.limits.desired-c.wanted, p.limits.most-c.occupied-p.restore.Count))}
 	}
 	// A DAEMON task that is still stopping may hold the ports that the next one
 	// needs, so each instance takes one only when it has none.

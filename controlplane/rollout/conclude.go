@@ -21,7 +21,7 @@ func (p *planner) reportBlocked() {
 		}
 	case p.saidBlocked():
 		p.svc.LastPlacement = ""
-	case p.begin.Count == 0 && len(p.moves) == 0 && !p.cut && !p.Now.Before(p.svc.PauseUntil):
+	case p.begin.Count+p.restore.Count == 0 && len(p.moves) == 0 && !p.cut && !p.Now.Before(p.svc.PauseUntil):
 		p.svc.LastPlacement = "" // nothing waits for a place any more
 	}
 }
@@ -30,7 +30,7 @@ func (p *planner) reportBlocked() {
 // its way to become anything else and still this plan neither stops nor starts
 // any: the percentages, or tasks that are protected.
 func (p *planner) blockage() string {
-	if p.closing() || p.frozen() || p.cut || p.stops > 0 || p.begin.Count > 0 || len(p.moves) > 0 || p.Now.Before(p.svc.PauseUntil) {
+	if p.closing() || p.frozen() || p.cut || p.stops > 0 || p.begin.Count+p.restore.Count > 0 || len(p.moves) > 0 || p.Now.Before(p.svc.PauseUntil) {
 		return ""
 	}
 	c := p.census()
@@ -154,9 +154,10 @@ func (p *planner) trimDeployments(settled bool) {
 			}
 		}
 	}
+	mainstay := p.mainstay() // it may have lost all its tasks, and is to get some back
 	kept := all[:1]
 	for i := 1; i < len(all); i++ {
-		if held[i] || all[i].RolloutState == ecs.DeploymentRolloutStateFAILED && !settled {
+		if held[i] || !settled && (all[i].RolloutState == ecs.DeploymentRolloutStateFAILED || &all[i] == mainstay) {
 			kept = append(kept, all[i])
 		}
 	}

@@ -16,8 +16,9 @@
 //
 //	out := rollout.Plan(in)
 //	put out.Tasks
-//	place out.Start.Count tasks of the PRIMARY deployment and make their records
-//	svc, more := rollout.Placed(out.Service, started, miss) // if Start.Count > 0
+//	place out.Restore.Count tasks of the deployment that it names, and
+//	out.Start.Count tasks of the PRIMARY deployment, and make their records
+//	svc, more := rollout.Placed(out.Service, started, miss) // if any were to start
 //	append out.Events and more to the events of the service
 //	put svc, if it is another than the one that was read
 //	look again at out.WakeAt, or when a task or an instance of the service changes
@@ -29,9 +30,12 @@
 // Why things happen in which order, in short. A task is worth keeping if it is
 // of the PRIMARY deployment, on an instance that is not draining, and not
 // UNHEALTHY; what is not worth keeping goes, and what is missing is started. What
-// does not serve (PENDING, UNHEALTHY) goes at once. A task that is protected stays
+// is PENDING goes at once, what is UNHEALTHY when another serves in its place, or to
+// make room for that. A task that is protected stays
 // through scaling and deployments, not through failing health checks, an instance
 // that drains, or the end of its service. What is RUNNING and healthy
 // goes only while minimumHealthyPercent of the desired count stay, and nothing is
 // started beyond maximumPercent, in which tasks that are still stopping count.
+// While a deployment does not get on, or has failed, what the last completed one loses
+// is started again as it was.
 package rollout

@@ -69,6 +69,10 @@ func deregisteredTargets(s model.ServiceName, n int, g model.TargetGroupARN) str
 	return fmt.Sprintf("(service %s) deregistered %d targets in (target-group %s)", s, n, g)
 }
 
+func beganDraining(s model.ServiceName, n int, d model.DeploymentID) string {
+	return fmt.Sprintf("(service %s, taskSet %s) has begun draining connections on %d tasks.", s, d, n)
+}
+
 func deploymentFailed(s model.ServiceName, d model.DeploymentID) string {
 	return fmt.Sprintf("(service %s) (deployment %s) deployment failed: tasks failed to start.", s, d)
 }

@@ -33,13 +33,13 @@ func (w *world) ofRevision(revision int32) int {
 	return n
 }
 
-func TestPlan_ScaleOutInTheMiddleOfARolloutStartsTheNewRevisionOnly(t *testing.T) {
+func TestPlan_ScaleOutInTheMiddleOfARolloutStartsBothRevisions(t *testing.T) {
 	w := midway(t)
 	w.scale(8)
 	out := w.plan()
 	// 8 at 75 % keeps at least 6, of which there are only 4; 10 may be there at most.
-	wantPlan(t, out, 0, 6)
-	if w.ofRevision(1) != 2 || w.ofRevision(2) != 8 {
+	wantPlan(t, out, 0, 4)
+	if w.ofRevision(1) != 4 || w.ofRevision(2) != 6 {
 		t.Errorf("%d old and %d new tasks", w.ofRevision(1), w.ofRevision(2))
 	}
 	w.settle()

@@ -24,7 +24,11 @@ func (p *planner) countOutcomes() {
 		}
 		c.OutcomeCounted = true
 		p.noteLeft(t)
-		if t.Deployment != p.svc.Primary().ID || !endedOfItself(t) {
+		if !endedOfItself(t) {
+			continue
+		}
+		if t.Deployment != p.svc.Primary().ID {
+			p.countRestored(t)
 			continue
 		}
 		if p.ran(t) {

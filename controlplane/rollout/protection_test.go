@@ -105,7 +105,12 @@ func TestPlan_BlamesThePercentagesIfTheyLeaveNoRoomBesideProtectedTasks(t *testi
 
 func TestPlan_ProtectionDoesNotHold(t *testing.T) {
 	for name, happens := range map[string]func(*world, *model.Task){
-		"against failing health checks": func(w *world, x *model.Task) { w.health(x.ID, ecs.HealthStatusUNHEALTHY) },
+		"against failing health checks": func(w *world, x *model.Task) {
+			w.health(x.ID, ecs.HealthStatusUNHEALTHY)
+			w.plan() // starts another one
+			w.run(w.live()[1].ID)
+			w.pass(time.Minute)
+		},
 		"on an instance that drains":    func(w *world, x *model.Task) { w.percent(0, 100); w.drain(x.Instance) },
 		"when the service is deleted":   func(w *world, _ *model.Task) { w.change(func(s *model.Service) { s.Status = model.StatusDraining }) },
 		"once it has ended":             func(w *world, _ *model.Task) { w.scale(0); w.pass(time.Hour) },

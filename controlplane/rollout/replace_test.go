@@ -220,15 +220,19 @@ func TestPlan_StopsAndReplacesUnhealthyTasks(t *testing.T) {
 	w.settle()
 	w.takeEvents()
 	w.health("t0002", ecs.HealthStatusUNHEALTHY)
-	wantPlan(t, w.plan(), 1, 1)
+	wantPlan(t, w.plan(), 0, 1)
+	w.run("t0004")
+	wantPlan(t, w.plan(), 0, 0) // it does not serve yet
+	w.health("t0004", ecs.HealthStatusHEALTHY)
+	wantPlan(t, w.plan(), 1, 0)
 	if got := w.tasks[0].StoppedReason; got != "Task failed container health checks" {
 		t.Errorf("stoppedReason %q", got)
 	}
 	w.settle()
 	wantEvents(t, w.takeEvents(),
+		"(service web) has started 1 tasks: (task t0004).",
 		"(service web) (task t0002) failed container health checks.",
 		"(service web) has stopped 1 running tasks: (task t0002).",
-		"(service web) has started 1 tasks: (task t0004).",
 		"(service web) has reached a steady state.")
 }
 
@@ -244,7 +248,7 @@ func TestPlan_IgnoresFailingHealthChecksInTheGracePeriod(t *testing.T) {
 	wantPlan(t, out, 0, 0)
 	wantWake(t, out, epoch.Add(time.Minute))
 	w.pass(time.Minute)
-	wantPlan(t, w.plan(), 1, 1)
+	wantPlan(t, w.plan(), 0, 1)
 }
 
 func TestPlan_ScaleInTakesFromTheFullestZoneAndInstanceTheNewest(t *testing.T) {
@@ -330,6 +334,7 @@ func TestPlan_CountsTheEventsOfUnhealthyTasksInItsSize(t *testing.T) {
 	for _, x := range w.live() {
 		w.health(x.ID, ecs.HealthStatusUNHEALTHY)
 	}
+	w.percent(0, 100)
 	w.settings.MaxChanges = 4
 	wantPlan(t, w.plan(), 2, 0)
 }

@@ -88,6 +88,9 @@ type Output struct {
 	Tasks, Replaced []*model.Task
 	// Start says how many tasks to start.
 	Start Start
+	// Restore says how many to start of an older deployment. The caller does that first, and tells
+	// Placed of both together.
+	Restore Restore
 	// Starts says it for each task set, if the service is made of such.
 	Starts []SetStart
 	// Moves say how many tasks to start in which zone; see [PlacedMoves].
@@ -108,7 +111,7 @@ type Output struct {
 
 // StartsAny tells whether tasks are to be started, now or in a later step.
 func (o *Output) StartsAny() bool {
-	return o.Start.Count+len(o.Starts)+len(o.Moves) > 0 || slices.ContainsFunc(o.Later, func(s Step) bool { return s.Start.Count > 0 })
+	return o.Start.Count+o.Restore.Count+len(o.Starts)+len(o.Moves) > 0 || slices.ContainsFunc(o.Later, func(s Step) bool { return s.Start.Count > 0 })
 }
 
 // AllTasks goes through the records to store, those of later steps too.
@@ -129,11 +132,17 @@ func (o *Output) AllTasks() iter.Seq[*model.Task] {
 	}
 }
 
-// Start asks for tasks of the PRIMARY deployment; no other ever starts any.
+// Start asks for tasks of the PRIMARY deployment.
 type Start struct {
 	Count int
 	// Instances, if not nil, wants exactly one task on each of them (DAEMON).
 	Instances []model.InstanceID
+}
+
+// Restore asks for tasks of an older deployment, in the places of some that it lost.
+type Restore struct {
+	Deployment model.DeploymentID
+	Start
 }
 
 // Plan decides what the service must do now. It goes through all tasks, but with a
@@ -154,10 +163,11 @@ func Plan(in Input) Output {
 	p.countOutcomes()
 	p.pinImages()
 	p.classify()
-	p.stopUnhealthy()
 	p.settleCounters()
+	p.countUnplaced()
 	p.breakCircuit()
 	p.aim()
+	p.stopUnhealthy()
 	p.stopUnwanted()
 	p.stopSurplus()
 	p.reportStops()
@@ -196,6 +206,7 @@ type planner struct {
 	stops   int
 	spread  *spread
 	begin   Start
+	restore Restore
 	moves   []Move
 	moved   map[model.TaskID]bool // those stopped in favour of another zone
 	events  []string
@@ -244,7 +255,7 @@ func (p *planner) event(message string) { p.events = append(p.events, message) }
 func (p *planner) closing() bool { return p.svc.Status == model.StatusDraining }
 
 // frozen tells whether the PRIMARY deployment has failed and was not rolled
-// back: nothing starts any more, and the older deployments keep their tasks.
+// back: it starts nothing any more, and the older deployments keep their tasks.
 func (p *planner) frozen() bool {
 	return !p.closing() && p.svc.Primary().RolloutState == ecs.DeploymentRolloutStateFAILED
 }
@@ -254,7 +265,7 @@ func (p *planner) daemon() bool {
 }
 
 func (p *planner) output() Output {
-	out := Output{Service: p.Service, Start: p.begin, Moves: p.moves, Events: p.events, WakeAt: p.wake,
+	out := Output{Service: p.Service, Start: p.begin, Restore: p.restore, Moves: p.moves, Events: p.events, WakeAt: p.wake,
 		Desired: p.limits.desired, AtLeast: p.limits.least, AtMost: p.limits.most}
 	p.addChanges(&out)
 	out.Later, out.LaterUntil = p.steps(), p.later.until

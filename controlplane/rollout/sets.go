@@ -141,9 +141,9 @@ func (p *setsPlanner) shareSpread() {
 func (s *setPart) draining() bool { return s.set.Status == model.TaskSetDraining || s.closing() }
 
 func (s *setPart) stopWhatMustGo() {
-	s.stopUnhealthy()
 	s.settleCounters()
 	s.aim()
+	s.stopUnhealthy()
 	s.stopUnwanted()
 	s.stopSurplus()
 	if s.draining() {

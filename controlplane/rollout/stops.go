@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/longshore/longshore/controlplane/model"
@@ -31,40 +32,86 @@ func (p *planner) end(m *member, c *model.Task, reason string) {
 	p.stops++
 }
 
-// stopUnhealthy stops the tasks that fail their health checks; replacing them
-// needs no leave of minimumHealthyPercent, for they do not count in it.
+// stopUnhealthy stops the tasks that fail their health checks when others serve in their
+// places. Where maximumPercent leaves no room for those, it makes room: for as many at once as
+// minimumHealthyPercent gives leave to be without, and for one in any case (ECS API reference,
+// minimumHealthyPercent). Those that were started last go first: the others have served before.
 func (p *planner) stopUnhealthy() {
+	var failing []*member
 	for _, m := range p.members {
-		if m.standing != unhealthy {
+		if m.standing == unhealthy {
+			failing = append(failing, m)
+		}
+	}
+	if len(failing) == 0 {
+		return
+	}
+	slices.SortFunc(failing, func(a, b *member) int {
+		return cmp.Or(b.startedAt.Compare(a.startedAt), cmp.Compare(a.task.ID, b.task.ID))
+	})
+	c := p.census()
+	surplus := len(failing) - max(0, p.limits.desired-c.healthy)
+	room := !p.daemon() && c.occupied < p.limits.most
+	out, in := p.moving()
+	for _, m := range failing {
+		isPrimary := m.deployment == p.svc.Primary().ID
+		makeRoom := !room && out+in[isPrimary] < max(1, p.limits.desired-p.limits.least)
+		if surplus <= 0 && !makeRoom {
 			continue
 		}
-		reason, event := reasonUnhealthy, failedHealthChecks(p.svc.Name, m.task.ID)
-		if target := failing(m.task); target != nil {
-			reason, event = reasonFailedTarget(target.Group), unhealthyTarget(p.svc.Name, target)
-		}
-		if !p.stop(m, reason) {
+		if !p.stopFailing(m) {
 			return
 		}
-		p.event(event)
-		p.left = max(0, p.left-2) // one event a task is stored, too, and pushes out an old one
-		if m.deployment == p.svc.Primary().ID {
-			p.svc.Primary().FailedTasks++
-		}
+		surplus--
+		out++
 	}
 }
 
-// stopUnwanted stops the tasks that are to be replaced: those that do not serve
-// at once, the others as far as enough healthy ones stay.
+// moving counts the tasks on their way out, and those on their way in that are, or are not, of the
+// PRIMARY deployment.
+func (p *planner) moving() (out int, in map[bool]int) {
+	in = map[bool]int{}
+	for _, m := range p.members {
+		switch m.standing {
+		case leaving:
+			out++
+		case pending, unproven:
+			in[m.deployment == p.svc.Primary().ID]++
+		}
+	}
+	return out, in
+}
+
+// stopFailing plans the end of a task that fails its health checks.
+func (p *planner) stopFailing(m *member) bool {
+	reason, event := reasonUnhealthy, failedHealthChecks(p.svc.Name, m.task.ID)
+	if target := failing(m.task); target != nil {
+		reason, event = reasonFailedTarget(target.Group), unhealthyTarget(p.svc.Name, target)
+	}
+	if !p.stop(m, reason) {
+		return false
+	}
+	p.event(event)
+	p.left = max(0, p.left-2) // one event a task is stored, too, and pushes out an old one
+	if m.deployment == p.svc.Primary().ID {
+		p.svc.Primary().FailedTasks++
+	}
+	return true
+}
+
+// stopUnwanted stops the tasks that are to be replaced but for those that fail their health
+// checks: those that do not serve at once, the others as far as enough healthy ones stay.
 func (p *planner) stopUnwanted() {
 	if p.census().unwanted == 0 && !p.closing() {
 		return
 	}
 	var candidates []*member
 	for _, m := range p.members {
-		if m.unwanted && (m.live() || p.closing() && !m.stopping) {
+		if m.unwanted && m.standing != unhealthy && (m.live() || p.closing() && !m.stopping) {
 			candidates = append(candidates, m)
 		}
 	}
+	candidates = p.withoutMainstay(candidates)
 	p.stopSome(candidates, len(candidates), true, func(m *member) int { return int(m.standing) })
 }
 

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -27,7 +28,7 @@ func passing(t *model.Task) bool {
 // after everything that stops tasks. A host that is not heard gets no traffic that could
 // be waited for.
 func (p *planner) directTraffic() {
-	joined := map[model.TargetGroupARN]int{}
+	joined, draining := map[model.TargetGroupARN]int{}, map[model.DeploymentID]int{}
 	for _, m := range p.members {
 		if !m.inTraffic {
 			continue
@@ -45,6 +46,7 @@ func (p *planner) directTraffic() {
 			if p.redirect(t, func(c *model.Task) { c.Deregister(drain, p.Now) }) {
 				p.wakeAt(p.Now.Add(drain))
 				p.noteGone(t)
+				draining[t.Deployment]++
 			}
 		case stopping && !p.Now.Before(t.DrainUntil):
 			p.redirect(t, (*model.Task).EndTraffic)
@@ -58,8 +60,9 @@ func (p *planner) directTraffic() {
 			}
 		}
 	}
-	p.tellTraffic(joined, registeredTargets)
-	p.tellTraffic(p.gone, deregisteredTargets)
+	tellTraffic(p, joined, registeredTargets)
+	tellTraffic(p, draining, beganDraining)
+	tellTraffic(p, p.gone, deregisteredTargets)
 }
 
 // redirect changes a task, or returns false if the plan is full.
@@ -96,10 +99,10 @@ func (p *planner) noteGone(t *model.Task) {
 	}
 }
 
-// tellTraffic writes an event for each group, in the order of their names.
-func (p *planner) tellTraffic(counts map[model.TargetGroupARN]int, event func(model.ServiceName, int, model.TargetGroupARN) string) {
-	for _, group := range slices.Sorted(maps.Keys(counts)) {
-		p.event(event(p.svc.Name, counts[group], group))
+// tellTraffic writes an event for each group or deployment, in the order of their names.
+func tellTraffic[K cmp.Ordered](p *planner, counts map[K]int, event func(model.ServiceName, int, K) string) {
+	for _, k := range slices.Sorted(maps.Keys(counts)) {
+		p.event(event(p.svc.Name, counts[k], k))
 		p.left = max(0, p.left-2) // the event, and the old one that it pushes out
 	}
 }

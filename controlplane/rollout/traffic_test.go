@@ -105,14 +105,17 @@ func TestPlan_ReplacesATaskWhoseTargetFailsAfterTheGracePeriod(t *testing.T) {
 	if len(out.Tasks) != 0 || !out.WakeAt.Equal(epoch.Add(2*time.Hour)) {
 		t.Errorf("within the grace period: %+v, wake at %s", out.Tasks, out.WakeAt)
 	}
-	out = planOf(t, 1, nil, failing)
+	if out = planOf(t, 1, nil, failing); len(out.Tasks) != 0 || out.Start.Count != 1 {
+		t.Errorf("%d tasks change and %d start; want none before the one that starts serves", len(out.Tasks), out.Start.Count)
+	}
+	out = planOf(t, 1, nil, failing, func(s *model.Service) *model.Task { return balancedTask("t2", s, model.TargetHealthy) })
 	task := only(t, out)
 	if task.DesiredStatus != model.TaskStopped || task.StopCode != ecs.TaskStopCodeServiceSchedulerInitiated ||
 		task.StoppedReason != "Task failed ELB health checks in (target-group "+string(groupA)+")" || task.MayStop() {
 		t.Errorf("%+v", task)
 	}
-	if out.Start.Count != 1 || out.Service.Primary().FailedTasks != 1 {
-		t.Errorf("%d are started, %d have failed; want 1 and 1", out.Start.Count, out.Service.Primary().FailedTasks)
+	if out.Start.Count != 0 || out.Service.Primary().FailedTasks != 1 {
+		t.Errorf("%d are started, %d have failed; want 0 and 1", out.Start.Count, out.Service.Primary().FailedTasks)
 	}
 }
 

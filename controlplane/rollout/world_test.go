@@ -168,8 +168,8 @@ func (w *world) plan() Output {
 		w.tasks[i] = t
 	}
 	w.svc = out.Service
-	if out.Start.Count > 0 {
-		w.place(out.Start)
+	if out.Start.Count+out.Restore.Count > 0 {
+		w.place(out.Restore, out.Start)
 	}
 	w.placeMoves(out.Moves)
 	if w.further && w.svc.LastPlacement == "" {
@@ -186,7 +186,7 @@ func (w *world) applyLater(steps []Step) {
 			w.tasks[slices.IndexFunc(w.tasks, func(o *model.Task) bool { return o.ID == t.ID })] = t
 		}
 		if s.Start.Count > 0 {
-			w.place(s.Start)
+			w.place(Restore{}, s.Start)
 		}
 		if w.svc.LastPlacement != "" {
 			return
@@ -208,7 +208,7 @@ func whole(out Output) Output {
 // checkSize checks that every step fits its transaction.
 func (w *world) checkSize(out Output) {
 	w.t.Helper()
-	starts := out.Start.Count
+	starts := out.Start.Count + out.Restore.Count
 	for _, m := range out.Moves {
 		starts += m.Count
 	}
@@ -278,7 +278,7 @@ func (w *world) protect(id model.TaskID, d time.Duration) {
 // checkLimits checks what a plan may never do.
 func (w *world) checkLimits(in Input, out Output) {
 	w.t.Helper()
-	starts := out.Start.Count
+	starts := out.Start.Count + out.Restore.Count
 	for _, m := range out.Moves {
 		starts += m.Count
 	}
@@ -307,6 +307,7 @@ func (w *world) checkLimits(in Input, out Output) {
 	if stopped > 0 && serving-stopped < least {
 		w.t.Fatalf("%d of %d serving tasks are stopped; %d must stay", stopped, serving, least)
 	}
+	w.checkFailing(in, out, desired, least, serving-stopped, held)
 	for _, id := range out.Start.Instances {
 		if n := w.on(id); n > 0 {
 			w.t.Fatalf("a DAEMON task is started on %s beside %d", id, n)
@@ -320,22 +321,55 @@ func (w *world) checkLimits(in Input, out Output) {
 	}
 }
 
+// checkFailing checks that tasks that fail their health checks are stopped only if others
+// serve in their places, or to make room for such.
+func (w *world) checkFailing(in Input, out Output, desired, least, serving, held int) {
+	w.t.Helper()
+	stopped, left, leaving := 0, 0, 0
+	for _, t := range in.Tasks {
+		switch {
+		case t.LastStatus == model.TaskStopped || w.away(t):
+		case t.DesiredStatus == model.TaskStopped || t.LastStatus == model.TaskStopping:
+			leaving++
+		case t.LastStatus == model.TaskRunning && t.HealthStatus == ecs.HealthStatusUNHEALTHY:
+			if slices.ContainsFunc(out.Tasks, func(c *model.Task) bool { return c.ID == t.ID && c.DesiredStatus == model.TaskStopped }) {
+				stopped++
+			} else {
+				left++
+			}
+		}
+	}
+	if stopped == 0 || serving+left >= desired {
+		return
+	}
+	most := max(desired*int(*out.Service.DeploymentConfiguration.MaximumPercent)/100, desired)
+	if daemon := out.Service.SchedulingStrategy == ecs.SchedulingStrategyDAEMON; !daemon && held < most {
+		w.t.Fatalf("%d failing tasks are stopped though %d serve, %d are wanted, and there is room for %d more", stopped, serving, desired, most-held)
+	}
+	if leaving+stopped > max(1, desired-least) {
+		w.t.Fatalf("%d failing tasks are stopped and %d end, of %d, of which %d are to serve", stopped, leaving, desired, least)
+	}
+}
+
 // place makes the tasks of a start on the instances with the fewest, and reports
 // what had no room.
-func (w *world) place(s Start) {
+func (w *world) place(older Restore, s Start) {
 	w.t.Helper()
 	var started []model.TaskID
 	var miss *Miss
-	for n := range s.Count {
-		at := w.emptiest(w.open())
-		if s.Instances != nil {
-			at = s.Instances[n]
+	for _, part := range []Restore{older, {w.svc.Primary().ID, s}} {
+		for n := range part.Count {
+			at := w.emptiest(w.open())
+			if part.Instances != nil {
+				at = part.Instances[n]
+			}
+			if at == "" {
+				miss = &Miss{NoInstances: len(w.instances) == 0, Instance: "i00", Reason: "RESOURCE:CPU"}
+				break
+			}
+			i := slices.IndexFunc(w.svc.Deployments, func(d model.Deployment) bool { return d.ID == part.Deployment })
+			started = append(started, w.addOf(&w.svc.Deployments[i], at).ID)
 		}
-		if at == "" {
-			miss = &Miss{NoInstances: len(w.instances) == 0, Instance: "i00", Reason: "RESOURCE:CPU"}
-			break
-		}
-		started = append(started, w.add(at).ID)
 	}
 	var events []string
 	w.svc, events = Placed(w.svc, started, miss)
@@ -388,9 +422,10 @@ func (w *world) on(id model.InstanceID) int {
 }
 
 // add makes a PENDING task of the PRIMARY deployment.
-func (w *world) add(at model.InstanceID) *model.Task {
+func (w *world) add(at model.InstanceID) *model.Task { return w.addOf(w.svc.Primary(), at) }
+
+func (w *world) addOf(d *model.Deployment, at model.InstanceID) *model.Task {
 	w.ids++
-	d := w.svc.Primary()
 	t := &model.Task{
 		ID: model.TaskID(fmt.Sprintf("t%04d", w.ids)), Cluster: "c", Service: w.svc.Name, Instance: at,
 		Definition: d.Definition, Deployment: d.ID, CreatedAt: w.now,

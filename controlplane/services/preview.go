@@ -68,7 +68,7 @@ func Look(tx *store.Tx, key model.ServiceKey, settings rollout.Settings, now tim
 		switch {
 		case len(step.Failures) > 0 || len(p.Steps) == maxPreviewSteps:
 			return p, nil
-		case out.Service == service && len(out.Tasks)+out.Start.Count+len(step.Started) == 0 && !came:
+		case out.Service == service && len(out.Tasks)+out.Start.Count+out.Restore.Count+len(step.Started) == 0 && !came:
 			if out.WakeAt.IsZero() {
 				p.Settled = true
 				return p, nil
@@ -107,7 +107,7 @@ func (l *Loop) look(tx *store.Tx, planned *model.Service, in rollout.Input, out 
 			step.Events = append(step.Events, e.Message)
 		}
 	}
-	if out.Start.Count == 0 || len(step.Started) == out.Start.Count {
+	if out.Start.Count == 0 || len(step.Started) == out.Start.Count+out.Restore.Count {
 		return step, nil
 	}
 	step.Failures = passedOver(tx, after, out.Start, step.Started, have)

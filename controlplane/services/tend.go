@@ -1,6 +1,7 @@
 package services
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -148,8 +149,12 @@ func (l *Loop) apply(tx *store.Tx, planned *model.Service, out rollout.Output, h
 // events to store, and whether a task found no place.
 func (l *Loop) startAll(tx *store.Tx, out rollout.Output, have shares, now time.Time) (service *model.Service, events []string, missed bool, err error) {
 	service, events = out.Service, slices.Clone(out.Events)
-	if out.Start.Count > 0 {
-		started, miss := l.startOf(tx, service, service.Primary().Definition, launch.ForService, out.Start, have, now)
+	if out.Start.Count+out.Restore.Count > 0 {
+		started, miss := l.startRestore(tx, service, out.Restore, have, now)
+		if out.Start.Count > 0 {
+			fresh, m := l.startOf(tx, service, service.Primary().Definition, launch.ForService, out.Start, have, now)
+			started, miss = append(started, fresh...), cmp.Or(miss, m)
+		}
 		var more []string
 		service, more = rollout.Placed(service, started, miss)
 		events, missed = append(events, more...), miss != nil
@@ -177,6 +182,19 @@ func (l *Loop) startAll(tx *store.Tx, out rollout.Output, have shares, now time.
 		l.note(l.blocked, service.Key(), missed)
 	}
 	return service, events, missed, nil
+}
+
+// startRestore starts tasks of an older deployment.
+func (l *Loop) startRestore(tx *store.Tx, s *model.Service, want rollout.Restore, have shares, now time.Time) ([]model.TaskID, *rollout.Miss) {
+	i := slices.IndexFunc(s.Deployments, func(d model.Deployment) bool { return d.ID == want.Deployment })
+	if want.Count == 0 || i < 0 {
+		return nil, nil
+	}
+	older := &s.Deployments[i]
+	kind := func(s *model.Service, d *model.Definition) (*launch.Order, error) {
+		return launch.ForDeployment(s, older, d)
+	}
+	return l.startOf(tx, s, older.Definition, kind, want.Start, have, now)
 }
 
 // startOf starts tasks of a definition. A service that no task can be made for is told so
