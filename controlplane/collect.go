@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -13,6 +14,12 @@ const (
 	// collected, and minGarbage what it may become in any case, in bytes.
 	garbageFactor = 2
 	minGarbage    = 32 << 20
+	// Where garbage comes faster than busyGarbage, in bytes a second, requests do: some hundred
+	// tasks a second. They are left alone until that has not been so for quietFor, unless the heap
+	// has become 1/mostShare of what the process may take (debug.SetMemoryLimit).
+	busyGarbage = 16 << 20
+	quietFor    = 2 * time.Second
+	mostShare   = 2
 	// fastestGarbage is faster than garbage comes into being, in bytes a second: when to look
 	// again follows from it, since the runtime tells nobody. It is not looked oftener than each
 	// minLook: what comes into being in that time does no harm.
@@ -24,13 +31,16 @@ const (
 // CollectGarbage collects this process's garbage until ctx ends. The runtime's own
 // collections, which are switched off meanwhile unless memory reaches its limit
 // (debug.SetMemoryLimit), begin when memory has nearly become what it may, so that
-// whoever takes some has to help: with the goroutines of 10,000 agents that keeps all
-// processors from requests for half a second. These here begin with room to spare, and
-// agents are told nothing meanwhile.
+// whoever takes some has to help, and at the busiest time, since then memory is taken: with the
+// goroutines of 10,000 agents that keeps all processors from requests for half a second. These here
+// begin with room to spare, when requests have become few, if memory allows for that, and agents are told
+// nothing meanwhile.
 func (c *ControlPlane) CollectGarbage(ctx context.Context) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	most := mostHeap(debug.SetMemoryLimit(-1))
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	last := growth{at: time.Now(), busy: time.Now()}
 	for {
 		select {
 		case <-ctx.Done():
@@ -38,12 +48,23 @@ func (c *ControlPlane) CollectGarbage(ctx context.Context) {
 		case <-timer.C:
 		}
 		m := readMemory()
-		if m.due() {
+		last = last.next(m.heap, time.Now())
+		if m.due(last.quiet(), most) {
 			c.undisturbed(runtime.GC)
 			m = readMemory()
+			last = last.next(m.heap, time.Now())
 		}
 		timer.Reset(m.look())
 	}
+}
+
+// mostHeap is how large the heap may become at a busy time, by what the process may take; nothing is
+// put off where that is not known.
+func mostHeap(limit int64) uint64 {
+	if limit == math.MaxInt64 {
+		return 0
+	}
+	return uint64(limit) / mostShare
 }
 
 // undisturbed runs f while agents are told nothing.
@@ -54,6 +75,24 @@ func (c *ControlPlane) undisturbed(f func()) {
 	}
 	f()
 }
+
+// growth is how the heap has grown of late.
+type growth struct {
+	heap uint64    // at the last look
+	at   time.Time // of that
+	busy time.Time // the last look at which much had come since the one before
+}
+
+func (g growth) next(heap uint64, now time.Time) growth {
+	n := growth{heap: heap, at: now, busy: g.busy}
+	if float64(heap)-float64(g.heap) > busyGarbage*now.Sub(g.at).Seconds() {
+		n.busy = now
+	}
+	return n
+}
+
+// quiet tells whether requests have been few for long enough.
+func (g growth) quiet() bool { return g.at.Sub(g.busy) >= quietFor }
 
 // memory is what the process has taken, in bytes.
 type memory struct {
@@ -68,19 +107,24 @@ func readMemory() memory {
 	return memory{live: samples[0].Value.Uint64(), heap: samples[1].Value.Uint64(), stacks: samples[2].Value.Uint64()}
 }
 
-// limit is how large the heap may become. Stacks count as memory in use, since a collection
-// looks through them, too.
+// limit is how large the heap may become at a quiet time. Stacks count as memory in use, since a
+// collection looks through them, too.
 func (m memory) limit() uint64 {
 	return m.live + max(minGarbage, garbageFactor*(m.live+m.stacks))
 }
 
-func (m memory) due() bool { return m.heap >= m.limit() }
+// due tells whether it is time for a collection; most is how large the heap may become at a
+// busy time.
+func (m memory) due(quiet bool, most uint64) bool {
+	return m.heap >= m.limit() && (quiet || m.heap >= most)
+}
 
 // look is when it may be time for a collection at the earliest.
 func (m memory) look() time.Duration {
-	if m.due() {
+	limit := m.limit()
+	if m.heap >= limit {
 		return minLook
 	}
-	left := time.Duration(float64(m.limit()-m.heap) / fastestGarbage * float64(time.Second))
+	left := time.Duration(float64(limit-m.heap) / fastestGarbage * float64(time.Second))
 	return min(max(left, minLook), maxLook)
 }

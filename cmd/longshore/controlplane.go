@@ -12,10 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/miekg/dns"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/sys/unix"
 
 	"github.com/longshore/longshore/cmd/internal/program"
 	"github.com/longshore/longshore/controlplane"
@@ -218,7 +218,7 @@ func newControlPlane() *cobra.Command {
 				closeListeners(cfg)
 				return err
 			}
-			collectGarbage(cmd.Context(), plane)
+			collectGarbage(cmd.Context(), plane, log)
 			return runControlPlane(cmd.Context(), plane, cfg)
 		},
 	}
@@ -230,16 +230,35 @@ func newControlPlane() *cobra.Command {
 }
 
 // collectGarbage has the control plane say when garbage is collected, until ctx ends, unless
-// GOGC says it. Where garbage would take more than half of the machine's memory, which
-// GOMEMLIMIT overrides, it is collected before.
-func collectGarbage(ctx context.Context, plane *controlplane.ControlPlane) {
-	var machine unix.Sysinfo_t
-	if os.Getenv("GOMEMLIMIT") == "" && unix.Sysinfo(&machine) == nil {
-		debug.SetMemoryLimit(int64(uint64(machine.Totalram) * uint64(machine.Unit) / 2))
+// GOGC says it. Where memory would become more than half of the machine's, or of what its control group
+// may take, garbage is collected before; GOMEMLIMIT overrides that.
+func collectGarbage(ctx context.Context, plane *controlplane.ControlPlane, log *slog.Logger) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		if memory, err := availableMemory(); err == nil {
+			debug.SetMemoryLimit(int64(memory / 2))
+		} else {
+			log.Warn("how much memory there is could not be found out; GOMEMLIMIT can say it", "error", err)
+		}
 	}
 	if os.Getenv("GOGC") == "" {
 		go plane.CollectGarbage(ctx)
 	}
+}
+
+// availableMemory is what the machine has, or the process's control group may take, in bytes.
+func availableMemory() (uint64, error) {
+	machine, err := memlimit.FromSystem()
+	if err != nil {
+		return 0, err
+	}
+	group, err := memlimit.FromCgroup()
+	if errors.Is(err, memlimit.ErrNoLimit) || errors.Is(err, memlimit.ErrNoCgroup) || errors.Is(err, memlimit.ErrCgroupsNotSupported) {
+		return machine, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return min(machine, group), nil
 }
 
 func runControlPlane(ctx context.Context, plane *controlplane.ControlPlane, cfg controlplane.Config) error {

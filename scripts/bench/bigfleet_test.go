@@ -2,15 +2,20 @@ package bench
 
 import (
 	"cmp"
-	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/longshore/longshore/proto/ecs"
 	"github.com/longshore/longshore/scripts/testbed"
@@ -224,9 +229,10 @@ func (t *trial) run(p phase) (placed, running float64) {
 	body := encode(t, ecs.RunTaskRequest{Cluster: runTaskCluster, TaskDefinition: t.taskDef, Count: &count})
 	cpu, own, fleet := t.plane.cpuSeconds(t), ownCPUSeconds(t), t.fleetSeconds()
 	commits, records := t.plane.metric(t, commitMetric+"_count"), t.plane.metric(t, commitMetric+"_sum")
+	t.report(p.name+"-yardstick-ms", yardstick(t).Seconds()*1e3)
+	resumeGC := pauseGC()
 	began, sent := time.Now(), t.messages()
-	reading, stopReading := context.WithCancel(t.Context())
-	reads := t.startReads(reading)
+	reads := t.startReads()
 	profiled := t.profile(p.name)
 	if p.standing {
 		t.signal(syscall.SIGSTOP)
@@ -234,15 +240,17 @@ func (t *trial) run(p phase) (placed, running float64) {
 	calls, err := paced(t.Context(), t.plane.api, "RunTask", maxClients, slices.Repeat([][]byte{body}, p.tasks/maxRunTask), p.rate/maxRunTask)
 	answered, answeredCPU := time.Since(began), t.plane.cpuSeconds(t)-cpu
 	if p.standing {
+		reads.end()
 		t.signal(syscall.SIGCONT)
 	}
+	resumeGC()
 	if err != nil {
 		t.Fatal(err)
 	}
 	tasks := len(calls) * maxRunTask
 	t.awaitRunning(t.size.service + len(t.started) + tasks)
 	shown := time.Since(began)
-	stopReading()
+	reads.end()
 	<-profiled
 
 	name := p.name
@@ -261,15 +269,41 @@ func (t *trial) run(p phase) (placed, running float64) {
 	t.report(name+"-records/commit", (t.plane.metric(t, commitMetric+"_sum")-records)/commits)
 	t.reportMessages(name, sent, n)
 	t.quantiles(name+"-RunTask", calls)
-	for _, r := range reads {
-		calls, err := r.result()
-		if err != nil {
-			t.Fatal(err)
+	for _, r := range reads.kinds {
+		if r.err != nil {
+			t.Fatal(r.err)
 		}
-		t.quantiles(name+"-"+r.operation, calls)
+		t.quantiles(name+"-"+r.operation, r.calls)
 	}
 	t.started = append(t.started, startedTasks(t, calls, maxRunTask)...)
 	return n / answered.Seconds(), n / shown.Seconds()
+}
+
+// yardstick is how long a piece of work takes that is the same each time: a virtual machine's
+// processors may be half as fast at one time as at another, and its memory less than that.
+func yardstick(tb testing.TB) time.Duration {
+	began := time.Now()
+	const size = 32 << 20
+	fresh, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for i := 0; i < size; i += os.Getpagesize() {
+		fresh[i] = byte(i)
+	}
+	sha256.Sum256(fresh)
+	if err := unix.Munmap(fresh); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Since(began)
+}
+
+// pauseGC keeps this process from collecting its garbage until resume is called: the clients' times
+// are to be those of the control plane.
+func pauseGC() (resume func()) {
+	runtime.GC()
+	percent := debug.SetGCPercent(-1)
+	return func() { debug.SetGCPercent(percent) }
 }
 
 func (t *trial) signal(s syscall.Signal) {
@@ -287,34 +321,34 @@ func (t *trial) quantiles(name string, calls []answer) {
 	t.report(name+"-p99-ms", quantile(calls, 0.99))
 }
 
-// reads are calls of one kind that go on beside others.
+// reads are calls that go on beside others.
 type reads struct {
+	kinds []*readsOfKind
+	end   func() // ends them, and waits for the last ones
+}
+
+type readsOfKind struct {
 	operation string
 	calls     []answer
 	err       error
-	ended     chan struct{}
 }
 
-func (r *reads) result() ([]answer, error) {
-	<-r.ended
-	return r.calls, r.err
-}
-
-// startReads reads until ctx ends.
-func (t *trial) startReads(ctx context.Context) []*reads {
+func (t *trial) startReads() *reads {
 	page := call[ecs.ListTasksResponse](t, t.plane.api, "ListTasks", ecs.ListTasksRequest{Cluster: runTaskCluster})
-	describe := encode(t, ecs.DescribeTasksRequest{Cluster: runTaskCluster, Tasks: page.TaskArns[:maxDescribe]})
-	list := encode(t, ecs.ListTasksRequest{Cluster: runTaskCluster, NextToken: page.NextToken})
-	out := []*reads{
-		{operation: "DescribeTasks", ended: make(chan struct{})},
-		{operation: "ListTasks", ended: make(chan struct{})},
+	bodies := map[string][]byte{
+		"DescribeTasks": encode(t, ecs.DescribeTasksRequest{Cluster: runTaskCluster, Tasks: page.TaskArns[:maxDescribe]}),
+		"ListTasks":     encode(t, ecs.ListTasksRequest{Cluster: runTaskCluster, NextToken: page.NextToken}),
 	}
-	for i, body := range [][]byte{describe, list} {
-		r := out[i]
-		go func() {
-			defer close(r.ended)
-			r.calls, r.err = readOften(ctx, t.plane.api, r.operation, body)
-		}()
+	stop := make(chan struct{})
+	var ended sync.WaitGroup
+	out := &reads{end: sync.OnceFunc(func() {
+		close(stop)
+		ended.Wait()
+	})}
+	for operation, body := range bodies {
+		r := &readsOfKind{operation: operation}
+		out.kinds = append(out.kinds, r)
+		ended.Go(func() { r.calls, r.err = readOften(t.Context(), t.plane.api, r.operation, body, stop) })
 	}
 	return out
 }

@@ -119,25 +119,21 @@ func paced(ctx context.Context, a *api, operation string, clients int, bodies []
 	return answers, group.Wait()
 }
 
-// readOften makes the same call, readsASec times a second, until ctx ends.
-func readOften(ctx context.Context, a *api, operation string, body []byte) ([]answer, error) {
+// readOften makes the same call, readsASec times a second, until stop is closed; once at least.
+func readOften(ctx context.Context, a *api, operation string, body []byte, stop <-chan struct{}) ([]answer, error) {
 	ticker := time.NewTicker(time.Second / readsASec)
 	defer ticker.Stop()
 	var answers []answer
 	for {
-		select {
-		case <-ctx.Done():
-			return answers, nil
-		case <-ticker.C:
-		}
 		began := time.Now()
-		_, err := a.post(ctx, operation, body)
-		if ctx.Err() != nil {
-			return answers, nil
-		}
-		if err != nil {
+		if _, err := a.post(ctx, operation, body); err != nil {
 			return nil, err
 		}
 		answers = append(answers, answer{took: time.Since(began)})
+		select {
+		case <-stop:
+			return answers, nil
+		case <-ticker.C:
+		}
 	}
 }
