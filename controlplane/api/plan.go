@@ -87,6 +87,7 @@ type ServicePreview struct {
 	Desired, AtLeast, AtMost int
 	Steps                    []ServiceStep
 	Settled                  bool
+	Stuck                    string
 }
 
 // ServiceStep is one transaction of the service loop.
@@ -124,7 +125,7 @@ func (h *Handler) planUpdateService(ctx context.Context, in *ecs.UpdateServiceRe
 			TaskDefinitionArn: h.Owner.DefinitionARN(s.Primary().Definition),
 			NewDeployment:     before.Primary().ID != s.Primary().ID,
 			DesiredCount:      preview.Desired, AtLeast: preview.AtLeast, AtMost: preview.AtMost,
-			Steps: make([]plan.Step, len(preview.Steps)), Settled: preview.Settled,
+			Steps: make([]plan.Step, len(preview.Steps)), Settled: preview.Settled, Stuck: preview.Stuck,
 		}
 		for i := range preview.Steps {
 			out.Steps[i] = h.plannedStep(tx, s.Cluster, &preview.Steps[i], now)

@@ -114,7 +114,7 @@ func TestPlanUpdateService_ShowsTheStepsOfTheUpdatedServiceAndUpdatesNothing(t *
 	f.preview = func(tx *store.Tx, k model.ServiceKey, at time.Time) (api.ServicePreview, error) {
 		s, _ := tx.Service(k)
 		task := &model.Task{ID: "t", Cluster: k.Cluster, Instance: "i", Definition: s.Primary().Definition, LastStatus: model.TaskRunning, StoppedReason: "why"}
-		return api.ServicePreview{Desired: int(s.DesiredCount), AtLeast: 1, AtMost: 8, Steps: []api.ServiceStep{
+		return api.ServicePreview{Desired: int(s.DesiredCount), AtLeast: 1, AtMost: 8, Stuck: "no way on", Steps: []api.ServiceStep{
 			{At: at.Add(time.Second), Started: []*model.Task{task}, Stopped: []*model.Task{task}},
 		}}, nil
 	}
@@ -126,7 +126,7 @@ func TestPlanUpdateService_ShowsTheStepsOfTheUpdatedServiceAndUpdatesNothing(t *
 	if status, raw := f.plan("PlanUpdateService", `{"cluster":"c","service":"s","taskDefinition":"web:2","desiredCount":4}`, &p); status != http.StatusOK {
 		t.Fatalf("%d: %v", status, raw)
 	}
-	if p.DesiredCount != 4 || !p.NewDeployment || !strings.HasSuffix(p.TaskDefinitionArn, "web:2") || p.AtMost != 8 || len(p.Steps) != 1 {
+	if p.DesiredCount != 4 || !p.NewDeployment || !strings.HasSuffix(p.TaskDefinitionArn, "web:2") || p.AtMost != 8 || p.Stuck != "no way on" || len(p.Steps) != 1 {
 		t.Errorf("got %+v", p)
 	}
 	if s := p.Steps[0]; s.AfterSeconds != 1 || s.Start[0].TaskArn != "" || !strings.HasSuffix(s.Stop[0].TaskArn, "task/c/t") || s.Stop[0].Reason != "why" {

@@ -51,6 +51,9 @@ type UpdateService struct {
 	Steps []Step `json:"steps"`
 	// Settled tells that nothing is left to do after the last step.
 	Settled bool `json:"settled"`
+	// Stuck is the service event that says why the service can not go on after the last
+	// step though something is left to do; empty if it goes on or is settled.
+	Stuck string `json:"stuck,omitempty"`
 }
 
 // Step is what the scheduler would do at once.
