@@ -269,6 +269,12 @@ func (l *launched) startOn(tx *store.Tx, order *launch.Order, instances []string
 	for _, id := range instances {
 		request.Candidates = []string{id}
 		result := placement.Place(tx.Fleet(order.Cluster), request)
+		for i := range result.Failures {
+			// Placement knows only instances that are registered.
+			if have, known := tx.Instance(order.Cluster, model.InstanceID(id)); known && !store.InstanceLive(have) {
+				result.Failures[i] = placement.Failure{InstanceID: id, Reason: placement.ReasonInactive, Subject: have.Status}
+			}
+		}
 		l.failed = append(l.failed, result.Failures...)
 		for _, a := range result.Assignments {
 			t := order.Task(model.NewTaskID(), a, now)

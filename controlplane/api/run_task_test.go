@@ -338,7 +338,7 @@ func TestStartTask_ReportsEachInstance(t *testing.T) {
 	if len(out.Tasks) != 1 || *out.Tasks[0].ContainerInstanceArn != good {
 		t.Errorf("tasks %+v", out.Tasks)
 	}
-	want := []string{good + " RESOURCE:CPU", small + " RESOURCE:CPU", gone + " MISSING", missing + " MISSING"}
+	want := []string{good + " RESOURCE:CPU", small + " RESOURCE:CPU", gone + " INACTIVE", missing + " MISSING"}
 	for i, failure := range out.Failures {
 		if got := *failure.Arn + " " + *failure.Reason; got != want[i] {
 			t.Errorf("got %s, want %s", got, want[i])
