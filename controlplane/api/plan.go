@@ -62,12 +62,15 @@ func (h *Handler) planRunTask(ctx context.Context, in *ecs.RunTaskRequest) (*pla
 	return out, nil
 }
 
-// considered says of each instance of the cluster why it takes no task of a portion, as
+// considered says of each instance that a portion concerns why it takes no task of it, as
 // it is before any is placed.
 func (h *Handler) considered(fleet *placement.Fleet, p launch.Portion) []plan.Instance {
 	request := p.Request(1, nil)
 	var out []plan.Instance
 	for v := range fleet.All() {
+		if !p.Concerns(v) {
+			continue
+		}
 		i := plan.Instance{
 			ContainerInstanceArn: h.Owner.InstanceARN(p.Cluster, model.InstanceID(v.ID())),
 			Ec2InstanceID:        v.Instance().EC2InstanceID,

@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -139,5 +140,29 @@ func TestPlanUpdateService_ShowsTheStepsOfTheUpdatedServiceAndUpdatesNothing(t *
 	status, raw := f.plan("PlanUpdateService", `{"cluster":"c","service":"none"}`, &p)
 	if status != http.StatusBadRequest || raw["__type"] != "ServiceNotFoundException" {
 		t.Errorf("%d %v", status, raw)
+	}
+}
+
+func TestPlanRunTask_ListsTheHostsOfEachProvidersOwnPool(t *testing.T) {
+	f := newFixture(t)
+	c, hostA, hostB := f.pools()
+	for body, want := range map[string][]string{
+		`[{"capacityProvider":"a","weight":1},{"capacityProvider":"b","weight":1}]`: {hostA + " a", hostB + " b"},
+		`[{"capacityProvider":"b","weight":1},{"capacityProvider":"a"}]`:            {hostB + " b"},
+	} {
+		var p plan.RunTask
+		if status, raw := f.plan("PlanRunTask", `{"cluster":"`+c+`","taskDefinition":"web","count":2,"capacityProviderStrategy":`+body+`}`, &p); status != http.StatusOK {
+			t.Fatalf("%d: %v", status, raw)
+		}
+		var got []string
+		for _, i := range p.Instances {
+			got = append(got, i.ContainerInstanceArn+" "+i.CapacityProvider)
+			if i.Tasks == 0 || i.Reason != "" {
+				t.Errorf("%s: got %+v", body, i)
+			}
+		}
+		if p.Placed != 2 || !slices.Equal(got, want) {
+			t.Errorf("%s: placed %d, got %v, want %v", body, p.Placed, got, want)
+		}
 	}
 }

@@ -17,8 +17,8 @@ type RunTask struct {
 	// Repeated lists the tasks that the same request with the same client token has
 	// started before: it would answer them, and start none.
 	Repeated []string `json:"repeated,omitempty"`
-	// Instances are all of the cluster; with a capacity provider strategy, once for
-	// each provider that tasks were given to.
+	// Instances are all of the cluster; with a capacity provider strategy, those of each
+	// provider that tasks were given to.
 	Instances []Instance `json:"instances"`
 }
 
