@@ -374,3 +374,27 @@ func TestListServices_PassesOverDrainingServicesFromPageToPage(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+func TestDescribeServices_SpellsPlacementStrategiesAsECSDoes(t *testing.T) {
+	f := newFixture(t)
+	c, d := f.cluster("c"), f.definition("web")
+	s := f.service(c, "s", d, 1, nil)
+	for given, want := range map[string]string{
+		"binpack cpu": "binpack CPU", "binpack Cpu": "binpack CPU", "binpack CPU": "binpack CPU",
+		"binpack memory": "binpack MEMORY", "binpack MEMORY": "binpack MEMORY",
+		"spread host": "spread instanceId", "spread HOST": "spread instanceId", "spread instanceid": "spread instanceId", "spread instanceId": "spread instanceId",
+		"spread attribute:rack": "spread attribute:rack", "spread attribute:Host": "spread attribute:Host",
+		"random ": "random ",
+	} {
+		t.Run(given, func(t *testing.T) {
+			kind, field, _ := strings.Cut(given, " ")
+			updated := must(f.UpdateService(f.ctx, &awsecs.UpdateServiceInput{Cluster: &c, Service: s.ServiceName,
+				PlacementStrategy: []types.PlacementStrategy{{Type: types.PlacementStrategyType(kind), Field: &field}}}))(t).Service
+			for _, shown := range []types.Service{*updated, f.describeService(c, "s")} {
+				if got := shown.PlacementStrategy[0]; string(got.Type)+" "+aws.ToString(got.Field) != want || len(shown.Deployments) != 1 {
+					t.Errorf("got %s %s, %d deployments", got.Type, aws.ToString(got.Field), len(shown.Deployments))
+				}
+			}
+		})
+	}
+}
