@@ -321,7 +321,7 @@ func TestDescribeServices_CountsTasksAndShowsTheLatestEvents(t *testing.T) {
 		t.Errorf("got %+v", out)
 	}
 	_, err := f.DescribeServices(f.ctx, &awsecs.DescribeServicesInput{Cluster: &c, Services: make([]string, 11)})
-	wantError(t, err, "InvalidParameterException", "")
+	wantError(t, err, "InvalidParameterException", "services can have at most 10 items.")
 }
 
 func TestListServices_FiltersAndHasTenAPage(t *testing.T) {
