@@ -67,6 +67,9 @@ func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs
 	for i := range s.Deployments {
 		shape.Deployments[i] = h.deploymentShape(&s.Deployments[i], tallyOf(t, s, s.Deployments[i].ID))
 	}
+	if s.Status == model.StatusInactive { // of which ECS shows what it was, not what became of it
+		shape.Deployments, shape.Events = []ecs.Deployment{}, []ecs.ServiceEvent{}
+	}
 	shape.HealthCheckGracePeriodSeconds = s.HealthCheckGracePeriod
 	if s.HasTaskSets() {
 		shape.TaskSets = make([]ecs.TaskSet, len(s.TaskSets))

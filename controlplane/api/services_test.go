@@ -261,7 +261,7 @@ func TestDeleteService_DrainsAndFreesTheName(t *testing.T) {
 	if listed := must(f.ListServices(f.ctx, &awsecs.ListServicesInput{Cluster: &c}))(t).ServiceArns; len(listed) != 0 {
 		t.Errorf("a DRAINING service is listed: %v", listed)
 	}
-	if s := f.describeService(c, "s"); *s.Status != "DRAINING" {
+	if s := f.describeService(c, "s"); *s.Status != "DRAINING" || len(s.Deployments) != 1 || len(s.Events) != 1 {
 		t.Errorf("described: got %+v", s)
 	}
 	for what, token := range map[string]*string{"without a token": nil, "the request that made it": aws.String("first"), "another token": aws.String("second")} {
@@ -271,7 +271,7 @@ func TestDeleteService_DrainsAndFreesTheName(t *testing.T) {
 		})
 	}
 	f.dropService(c, "s")
-	if s := f.describeService(c, "s"); *s.Status != "INACTIVE" {
+	if s := f.describeService(c, "s"); *s.Status != "INACTIVE" || s.Deployments == nil || len(s.Deployments) != 0 || s.Events == nil || len(s.Events) != 0 || *s.TaskDefinition != d {
 		t.Errorf("got %+v", s)
 	}
 	_, err = remove(true)
