@@ -79,7 +79,7 @@ func (c *ControlPlane) rolloutSettings() rollout.Settings {
 // preview is what the service loop would do, for the API.
 func (c *ControlPlane) preview(tx *store.Tx, k model.ServiceKey, now time.Time) (api.ServicePreview, error) {
 	p, err := services.Look(tx, k, c.rolloutSettings(), now)
-	out := api.ServicePreview{Desired: p.Desired, AtLeast: p.AtLeast, AtMost: p.AtMost, Settled: p.Settled}
+	out := api.ServicePreview{Desired: p.Desired, AtLeast: p.AtLeast, AtMost: p.AtMost, Settled: p.Settled, Stuck: p.Stuck}
 	for _, step := range p.Steps {
 		out.Steps = append(out.Steps, api.ServiceStep(step))
 	}

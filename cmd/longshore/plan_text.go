@@ -67,6 +67,8 @@ func writeUpdateService(w io.Writer, p *plan.UpdateService) error {
 		end = "Nothing would be started or stopped."
 	case p.Settled:
 		end = "Then nothing is left to do."
+	case p.Stuck != "":
+		end = "Then it can not go on: " + p.Stuck
 	case len(p.Steps) > 0 && len(p.Steps[len(p.Steps)-1].PassedOver) > 0:
 		end = "Then it waits for room."
 	}

@@ -66,14 +66,22 @@ func (h *Handler) inCluster(kind string, c model.ClusterName, nameOrARN string) 
 	return name, nil
 }
 
+// inMessages names the identifiers of a kind as ECS does when there are too many of them,
+// and the list of them when it is empty.
+var inMessages = map[string]struct{ identifiers, list string }{
+	kindService:  {"services", "Services"},
+	kindTask:     {"taskIds", "Tasks"},
+	kindInstance: {"instanceIds", "Container instances"},
+}
+
 // eachInCluster reads the names, ids or ARNs of a Describe request, of which
 // there may be only so many.
 func (h *Handler) eachInCluster(kind string, c model.ClusterName, in []string, most int) ([]string, error) {
 	if len(in) == 0 {
-		return nil, invalid("The list of %s identifiers can not be empty.", kind)
+		return nil, invalid("%s cannot be empty.", inMessages[kind].list)
 	}
 	if len(in) > most {
-		return nil, invalid("At most %d %s identifiers can be given, not %d.", most, kind, len(in))
+		return nil, invalid("%s can have at most %d items.", inMessages[kind].identifiers, most)
 	}
 	names := make([]string, len(in))
 	for i, s := range in {

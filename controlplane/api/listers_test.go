@@ -111,7 +111,7 @@ func serviceItem(t *rapid.T, c model.ClusterName) item {
 		id: string(s.Name), listed: owner.ServiceARN(s.Key()),
 		put: func(tx *store.Tx) { tx.PutService(s) }, drop: func(tx *store.Tx) { tx.PutService(&gone) },
 		matches: func(f map[string]any) bool {
-			return is(f, "launchType", s.LaunchType) && is(f, "schedulingStrategy", s.SchedulingStrategy)
+			return s.Status == model.StatusActive && is(f, "launchType", s.LaunchType) && is(f, "schedulingStrategy", s.SchedulingStrategy)
 		},
 	}
 }

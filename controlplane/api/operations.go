@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"reflect"
 
 	"github.com/longshore/longshore/controlplane/awsjson"
@@ -130,7 +131,11 @@ func (o *operation) call(ctx context.Context, h *Handler, body []byte) (any, err
 		return nil, err
 	}
 	if err := in.Validate(); err != nil {
-		return nil, ecs.Errorf(o.refusal, "%s", err)
+		var invalid *ecs.ValidationError
+		if errors.As(err, &invalid) {
+			return nil, ecs.Errorf(o.refusal, "%s", invalid.In(body))
+		}
+		return nil, err
 	}
 	return o.run(ctx, h, in)
 }

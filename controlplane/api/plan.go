@@ -62,12 +62,15 @@ func (h *Handler) planRunTask(ctx context.Context, in *ecs.RunTaskRequest) (*pla
 	return out, nil
 }
 
-// considered says of each instance of the cluster why it takes no task of a portion, as
+// considered says of each instance that a portion concerns why it takes no task of it, as
 // it is before any is placed.
 func (h *Handler) considered(fleet *placement.Fleet, p launch.Portion) []plan.Instance {
 	request := p.Request(1, nil)
 	var out []plan.Instance
 	for v := range fleet.All() {
+		if !p.Concerns(v) {
+			continue
+		}
 		i := plan.Instance{
 			ContainerInstanceArn: h.Owner.InstanceARN(p.Cluster, model.InstanceID(v.ID())),
 			Ec2InstanceID:        v.Instance().EC2InstanceID,
@@ -87,6 +90,7 @@ type ServicePreview struct {
 	Desired, AtLeast, AtMost int
 	Steps                    []ServiceStep
 	Settled                  bool
+	Stuck                    string
 }
 
 // ServiceStep is one transaction of the service loop.
@@ -124,7 +128,7 @@ func (h *Handler) planUpdateService(ctx context.Context, in *ecs.UpdateServiceRe
 			TaskDefinitionArn: h.Owner.DefinitionARN(s.Primary().Definition),
 			NewDeployment:     before.Primary().ID != s.Primary().ID,
 			DesiredCount:      preview.Desired, AtLeast: preview.AtLeast, AtMost: preview.AtMost,
-			Steps: make([]plan.Step, len(preview.Steps)), Settled: preview.Settled,
+			Steps: make([]plan.Step, len(preview.Steps)), Settled: preview.Settled, Stuck: preview.Stuck,
 		}
 		for i := range preview.Steps {
 			out.Steps[i] = h.plannedStep(tx, s.Cluster, &preview.Steps[i], now)

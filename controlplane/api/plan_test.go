@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,7 +115,7 @@ func TestPlanUpdateService_ShowsTheStepsOfTheUpdatedServiceAndUpdatesNothing(t *
 	f.preview = func(tx *store.Tx, k model.ServiceKey, at time.Time) (api.ServicePreview, error) {
 		s, _ := tx.Service(k)
 		task := &model.Task{ID: "t", Cluster: k.Cluster, Instance: "i", Definition: s.Primary().Definition, LastStatus: model.TaskRunning, StoppedReason: "why"}
-		return api.ServicePreview{Desired: int(s.DesiredCount), AtLeast: 1, AtMost: 8, Steps: []api.ServiceStep{
+		return api.ServicePreview{Desired: int(s.DesiredCount), AtLeast: 1, AtMost: 8, Stuck: "no way on", Steps: []api.ServiceStep{
 			{At: at.Add(time.Second), Started: []*model.Task{task}, Stopped: []*model.Task{task}},
 		}}, nil
 	}
@@ -126,7 +127,7 @@ func TestPlanUpdateService_ShowsTheStepsOfTheUpdatedServiceAndUpdatesNothing(t *
 	if status, raw := f.plan("PlanUpdateService", `{"cluster":"c","service":"s","taskDefinition":"web:2","desiredCount":4}`, &p); status != http.StatusOK {
 		t.Fatalf("%d: %v", status, raw)
 	}
-	if p.DesiredCount != 4 || !p.NewDeployment || !strings.HasSuffix(p.TaskDefinitionArn, "web:2") || p.AtMost != 8 || len(p.Steps) != 1 {
+	if p.DesiredCount != 4 || !p.NewDeployment || !strings.HasSuffix(p.TaskDefinitionArn, "web:2") || p.AtMost != 8 || p.Stuck != "no way on" || len(p.Steps) != 1 {
 		t.Errorf("got %+v", p)
 	}
 	if s := p.Steps[0]; s.AfterSeconds != 1 || s.Start[0].TaskArn != "" || !strings.HasSuffix(s.Stop[0].TaskArn, "task/c/t") || s.Stop[0].Reason != "why" {
@@ -139,5 +140,29 @@ func TestPlanUpdateService_ShowsTheStepsOfTheUpdatedServiceAndUpdatesNothing(t *
 	status, raw := f.plan("PlanUpdateService", `{"cluster":"c","service":"none"}`, &p)
 	if status != http.StatusBadRequest || raw["__type"] != "ServiceNotFoundException" {
 		t.Errorf("%d %v", status, raw)
+	}
+}
+
+func TestPlanRunTask_ListsTheHostsOfEachProvidersOwnPool(t *testing.T) {
+	f := newFixture(t)
+	c, hostA, hostB := f.pools()
+	for body, want := range map[string][]string{
+		`[{"capacityProvider":"a","weight":1},{"capacityProvider":"b","weight":1}]`: {hostA + " a", hostB + " b"},
+		`[{"capacityProvider":"b","weight":1},{"capacityProvider":"a"}]`:            {hostB + " b"},
+	} {
+		var p plan.RunTask
+		if status, raw := f.plan("PlanRunTask", `{"cluster":"`+c+`","taskDefinition":"web","count":2,"capacityProviderStrategy":`+body+`}`, &p); status != http.StatusOK {
+			t.Fatalf("%d: %v", status, raw)
+		}
+		var got []string
+		for _, i := range p.Instances {
+			got = append(got, i.ContainerInstanceArn+" "+i.CapacityProvider)
+			if i.Tasks == 0 || i.Reason != "" {
+				t.Errorf("%s: got %+v", body, i)
+			}
+		}
+		if p.Placed != 2 || !slices.Equal(got, want) {
+			t.Errorf("%s: placed %d, got %v, want %v", body, p.Placed, got, want)
+		}
 	}
 }

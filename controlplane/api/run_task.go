@@ -155,8 +155,10 @@ func checkLabels(group, startedBy, reference string, tags []ecs.Tag, propagate e
 		return invalid("Invalid namespace for group: %q is for the tasks of services.", launch.ServiceGroupPrefix)
 	case len(group) > maxGroup:
 		return invalid("group is longer than %d characters.", maxGroup)
-	case len(startedBy) > maxStartedBy || startedBy != "" && !model.ValidName(startedBy):
-		return invalid("startedBy must be up to %d letters, digits, hyphens and underscores, not %q.", maxStartedBy, clip(startedBy))
+	case len(startedBy) > maxStartedBy:
+		return invalid("startedBy longer than %d.", maxStartedBy)
+	case startedBy != "" && !model.ValidName(startedBy):
+		return invalid("startedBy must be letters, digits, hyphens and underscores, not %q.", startedBy)
 	case len(reference) > maxReference:
 		return invalid("referenceId is longer than %d characters.", maxReference)
 	case propagate == ecs.PropagateTagsSERVICE:
@@ -269,6 +271,12 @@ func (l *launched) startOn(tx *store.Tx, order *launch.Order, instances []string
 	for _, id := range instances {
 		request.Candidates = []string{id}
 		result := placement.Place(tx.Fleet(order.Cluster), request)
+		for i := range result.Failures {
+			// Placement knows only instances that are registered.
+			if have, known := tx.Instance(order.Cluster, model.InstanceID(id)); known && !store.InstanceLive(have) {
+				result.Failures[i] = placement.Failure{InstanceID: id, Reason: placement.ReasonInactive, Subject: have.Status}
+			}
+		}
 		l.failed = append(l.failed, result.Failures...)
 		for _, a := range result.Assignments {
 			t := order.Task(model.NewTaskID(), a, now)

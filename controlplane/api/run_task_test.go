@@ -217,7 +217,7 @@ func TestRunTask_Refuses(t *testing.T) {
 			in.VolumeConfigurations = []types.TaskVolumeConfiguration{{Name: aws.String("v")}}
 		}, unsupported, ""},
 		"the group of a service": {func(in *awsecs.RunTaskInput) { in.Group = aws.String("service:x") }, invalid, ""},
-		"startedBy of 37":        {func(in *awsecs.RunTaskInput) { in.StartedBy = aws.String(strings.Repeat("x", 37)) }, invalid, ""},
+		"startedBy of 37":        {func(in *awsecs.RunTaskInput) { in.StartedBy = aws.String(strings.Repeat("x", 37)) }, invalid, "startedBy longer than 36."},
 		"startedBy with a space": {func(in *awsecs.RunTaskInput) { in.StartedBy = aws.String("a b") }, invalid, ""},
 		"tags of a service":      {func(in *awsecs.RunTaskInput) { in.PropagateTags = types.PropagateTagsService }, invalid, ""},
 		"an expression that is none": {func(in *awsecs.RunTaskInput) {
@@ -338,7 +338,7 @@ func TestStartTask_ReportsEachInstance(t *testing.T) {
 	if len(out.Tasks) != 1 || *out.Tasks[0].ContainerInstanceArn != good {
 		t.Errorf("tasks %+v", out.Tasks)
 	}
-	want := []string{good + " RESOURCE:CPU", small + " RESOURCE:CPU", gone + " MISSING", missing + " MISSING"}
+	want := []string{good + " RESOURCE:CPU", small + " RESOURCE:CPU", gone + " INACTIVE", missing + " MISSING"}
 	for i, failure := range out.Failures {
 		if got := *failure.Arn + " " + *failure.Reason; got != want[i] {
 			t.Errorf("got %s, want %s", got, want[i])
@@ -348,7 +348,7 @@ func TestStartTask_ReportsEachInstance(t *testing.T) {
 		t.Errorf("failures %+v", out.Failures)
 	}
 	_, err := f.StartTask(f.ctx, &awsecs.StartTaskInput{Cluster: &c, TaskDefinition: &d, ContainerInstances: make([]string, 11)})
-	wantError(t, err, "InvalidParameterException", "")
+	wantError(t, err, "InvalidParameterException", "instanceIds can have at most 10 items.")
 	_, err = f.StartTask(f.ctx, &awsecs.StartTaskInput{Cluster: &c, TaskDefinition: &d, ContainerInstances: []string{}})
-	wantError(t, err, "InvalidParameterException", "")
+	wantError(t, err, "InvalidParameterException", "Container instances cannot be empty.")
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/longshore/longshore/controlplane/model"
 	"github.com/longshore/longshore/controlplane/store"
@@ -47,7 +48,7 @@ func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs
 		Events:                      h.eventShapes(t, s.Key()),
 		CreatedAt:                   ecs.At(s.CreatedAt),
 		PlacementConstraints:        orEmpty(s.PlacementConstraints),
-		PlacementStrategy:           orEmpty(s.PlacementStrategy),
+		PlacementStrategy:           strategiesShown(s.PlacementStrategy),
 		SchedulingStrategy:          s.SchedulingStrategy,
 		DeploymentController:        &ecs.DeploymentController{Type: controllerShown(s)},
 		CreatedBy:                   h.principal(),
@@ -66,6 +67,9 @@ func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs
 	for i := range s.Deployments {
 		shape.Deployments[i] = h.deploymentShape(&s.Deployments[i], tallyOf(t, s, s.Deployments[i].ID))
 	}
+	if s.Status == model.StatusInactive { // of which ECS shows what it was, not what became of it
+		shape.Deployments, shape.Events = []ecs.Deployment{}, []ecs.ServiceEvent{}
+	}
 	shape.HealthCheckGracePeriodSeconds = s.HealthCheckGracePeriod
 	if s.HasTaskSets() {
 		shape.TaskSets = make([]ecs.TaskSet, len(s.TaskSets))
@@ -78,6 +82,21 @@ func (h *Handler) serviceShape(t *store.Tables, s *model.Service, tags bool) ecs
 		}
 	}
 	return shape
+}
+
+// strategiesShown are placement strategies as ECS spells them, however the caller did.
+func strategiesShown(in []ecs.PlacementStrategy) []ecs.PlacementStrategy {
+	out := make([]ecs.PlacementStrategy, len(in))
+	for i, s := range in {
+		switch {
+		case s.Type == ecs.PlacementStrategyTypeBinpack:
+			s.Field = strings.ToUpper(s.Field)
+		case strings.EqualFold(s.Field, "host"), strings.EqualFold(s.Field, "instanceId"):
+			s.Field = "instanceId"
+		}
+		out[i] = s
+	}
+	return out
 }
 
 // tallyOf is the tally of a service's deployment or task set; with "" that of the service.

@@ -30,11 +30,13 @@ func (h *Handler) createService(ctx context.Context, in *ecs.CreateServiceReques
 		next := *wanted
 		next.Cluster = c.Name
 		have, exists := tx.Service(next.Key())
-		if exists && store.ServiceLive(have) {
+		switch {
+		case exists && have.Status == model.StatusActive:
 			service = have
 			return sameCreation(have, wanted)
-		}
-		if exists {
+		case exists && have.Status == model.StatusDraining:
+			return invalid("Unable to Start a service that is still Draining.")
+		case exists:
 			tx.DeleteService(have) // the name is free again, and so is its event stream
 		}
 		service = &next

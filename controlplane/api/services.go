@@ -120,7 +120,9 @@ func (h *Handler) listServices(_ context.Context, in *ecs.ListServicesRequest) (
 		return nil, err
 	}
 	shows := func(s *model.Service) bool {
-		return (in.LaunchType == "" || in.LaunchType == s.LaunchType) &&
+		// One that is being deleted can still be described (DeleteService, seed 000).
+		return s.Status == model.StatusActive &&
+			(in.LaunchType == "" || in.LaunchType == s.LaunchType) &&
 			(in.SchedulingStrategy == "" || in.SchedulingStrategy == s.SchedulingStrategy) &&
 			// Hosts are the operator's own: there are no services of another kind.
 			in.ResourceManagementType != ecs.ResourceManagementTypeECS

@@ -243,7 +243,7 @@ func TestUpdateService_Refuses(t *testing.T) {
 func TestDeleteService_DrainsAndFreesTheName(t *testing.T) {
 	f := newFixture(t)
 	c, d := f.cluster("c"), f.definition("web")
-	first := f.service(c, "s", d, 2, nil)
+	first := f.service(c, "s", d, 2, func(in *awsecs.CreateServiceInput) { in.ClientToken = aws.String("first") })
 	f.update(func(tx *store.Tx) {
 		tx.PutEvent(&model.ServiceEvent{Service: model.ServiceKey{Cluster: "c", Name: "s"}, Sequence: 1, ID: model.NewUUID(), Message: "of the first"})
 	})
@@ -258,10 +258,20 @@ func TestDeleteService_DrainsAndFreesTheName(t *testing.T) {
 	if s := must(remove(false))(t).Service; *s.Status != "DRAINING" {
 		t.Errorf("deleting again: got %+v", s)
 	}
-	_, err = f.CreateService(f.ctx, &awsecs.CreateServiceInput{Cluster: &c, ServiceName: aws.String("s"), TaskDefinition: &d, DesiredCount: aws.Int32(1)})
-	wantError(t, err, "InvalidParameterException", "Creation of service was not idempotent.")
+	if listed := must(f.ListServices(f.ctx, &awsecs.ListServicesInput{Cluster: &c}))(t).ServiceArns; len(listed) != 0 {
+		t.Errorf("a DRAINING service is listed: %v", listed)
+	}
+	if s := f.describeService(c, "s"); *s.Status != "DRAINING" || len(s.Deployments) != 1 || len(s.Events) != 1 {
+		t.Errorf("described: got %+v", s)
+	}
+	for what, token := range map[string]*string{"without a token": nil, "the request that made it": aws.String("first"), "another token": aws.String("second")} {
+		t.Run(what, func(t *testing.T) {
+			_, err := f.CreateService(f.ctx, &awsecs.CreateServiceInput{Cluster: &c, ServiceName: aws.String("s"), TaskDefinition: &d, DesiredCount: aws.Int32(2), ClientToken: token})
+			wantError(t, err, "InvalidParameterException", "Unable to Start a service that is still Draining.")
+		})
+	}
 	f.dropService(c, "s")
-	if s := f.describeService(c, "s"); *s.Status != "INACTIVE" {
+	if s := f.describeService(c, "s"); *s.Status != "INACTIVE" || s.Deployments == nil || len(s.Deployments) != 0 || s.Events == nil || len(s.Events) != 0 || *s.TaskDefinition != d {
 		t.Errorf("got %+v", s)
 	}
 	_, err = remove(true)
@@ -311,7 +321,7 @@ func TestDescribeServices_CountsTasksAndShowsTheLatestEvents(t *testing.T) {
 		t.Errorf("got %+v", out)
 	}
 	_, err := f.DescribeServices(f.ctx, &awsecs.DescribeServicesInput{Cluster: &c, Services: make([]string, 11)})
-	wantError(t, err, "InvalidParameterException", "")
+	wantError(t, err, "InvalidParameterException", "services can have at most 10 items.")
 }
 
 func TestListServices_FiltersAndHasTenAPage(t *testing.T) {
@@ -333,5 +343,58 @@ func TestListServices_FiltersAndHasTenAPage(t *testing.T) {
 	got := must(f.ListServices(f.ctx, &awsecs.ListServicesInput{Cluster: &c, LaunchType: types.LaunchTypeExternal, SchedulingStrategy: types.SchedulingStrategyDaemon}))(t).ServiceArns
 	if !slices.Equal(got, []string{"arn:aws:ecs:us-east-1:123456789012:service/c/s00", "arn:aws:ecs:us-east-1:123456789012:service/c/s06"}) {
 		t.Errorf("got %v", got)
+	}
+}
+
+func TestListServices_PassesOverDrainingServicesFromPageToPage(t *testing.T) {
+	f := newFixture(t)
+	c, d := f.cluster("c"), f.definition("web")
+	var want []string
+	for i := range 9 {
+		s := f.service(c, fmt.Sprintf("s%d", i), d, 0, nil)
+		if i%3 != 0 {
+			want = append(want, *s.ServiceArn)
+			continue
+		}
+		must(f.DeleteService(f.ctx, &awsecs.DeleteServiceInput{Cluster: &c, Service: s.ServiceName}))(t)
+	}
+	var got []string
+	in := &awsecs.ListServicesInput{Cluster: &c, MaxResults: aws.Int32(2)}
+	for {
+		page := must(f.ListServices(f.ctx, in))(t)
+		got = append(got, page.ServiceArns...)
+		if in.NextToken = page.NextToken; in.NextToken == nil {
+			break
+		}
+		// What the token names last may be deleted meanwhile.
+		last := page.ServiceArns[len(page.ServiceArns)-1]
+		must(f.DeleteService(f.ctx, &awsecs.DeleteServiceInput{Cluster: &c, Service: &last}))(t)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestDescribeServices_SpellsPlacementStrategiesAsECSDoes(t *testing.T) {
+	f := newFixture(t)
+	c, d := f.cluster("c"), f.definition("web")
+	s := f.service(c, "s", d, 1, nil)
+	for given, want := range map[string]string{
+		"binpack cpu": "binpack CPU", "binpack Cpu": "binpack CPU", "binpack CPU": "binpack CPU",
+		"binpack memory": "binpack MEMORY", "binpack MEMORY": "binpack MEMORY",
+		"spread host": "spread instanceId", "spread HOST": "spread instanceId", "spread instanceid": "spread instanceId", "spread instanceId": "spread instanceId",
+		"spread attribute:rack": "spread attribute:rack", "spread attribute:Host": "spread attribute:Host",
+		"random ": "random ",
+	} {
+		t.Run(given, func(t *testing.T) {
+			kind, field, _ := strings.Cut(given, " ")
+			updated := must(f.UpdateService(f.ctx, &awsecs.UpdateServiceInput{Cluster: &c, Service: s.ServiceName,
+				PlacementStrategy: []types.PlacementStrategy{{Type: types.PlacementStrategyType(kind), Field: &field}}}))(t).Service
+			for _, shown := range []types.Service{*updated, f.describeService(c, "s")} {
+				if got := shown.PlacementStrategy[0]; string(got.Type)+" "+aws.ToString(got.Field) != want || len(shown.Deployments) != 1 {
+					t.Errorf("got %s %s, %d deployments", got.Type, aws.ToString(got.Field), len(shown.Deployments))
+				}
+			}
+		})
 	}
 }

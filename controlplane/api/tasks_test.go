@@ -66,12 +66,13 @@ func TestDescribeTasks_NamesWhatIsMissingInFull(t *testing.T) {
 	if len(out.Failures) != 1 || *out.Failures[0].Arn != "arn:aws:ecs:us-east-1:123456789012:task/c/nope" || *out.Failures[0].Reason != "MISSING" {
 		t.Errorf("failures %+v", out.Failures)
 	}
-	for name, tasks := range map[string][]string{"none": {}, "101": make([]string, 101), "a blank": {""}} {
+	for message, tasks := range map[string][]string{
+		"Tasks cannot be empty.":              {},
+		"taskIds can have at most 100 items.": make([]string, 101),
+		"A task identifier can not be blank.": {""},
+	} {
 		_, err := f.DescribeTasks(f.ctx, &awsecs.DescribeTasksInput{Cluster: &c, Tasks: tasks})
-		if err == nil {
-			t.Errorf("%s: no error", name)
-		}
-		wantError(t, err, "InvalidParameterException", "")
+		wantError(t, err, "InvalidParameterException", message)
 	}
 }
 

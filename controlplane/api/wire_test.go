@@ -221,3 +221,31 @@ func TestWire_KeysDecideWhoIsLetIn(t *testing.T) {
 		})
 	}
 }
+
+func TestWire_TellsAnEmptyMemberFromOneThatIsNotThere(t *testing.T) {
+	f := newFixture(t)
+	f.cluster("default")
+	for name, c := range map[string]struct{ operation, body, code, message string }{
+		"empty":                  {"UpdateService", `{"service":""}`, "InvalidParameterException", "Service cannot be empty."},
+		"not there":              {"UpdateService", `{}`, "InvalidParameterException", "1 validation error detected: Value at 'service' failed to satisfy constraint: Member must not be null"},
+		"null":                   {"UpdateService", `{"service":null}`, "InvalidParameterException", "1 validation error detected: Value at 'service' failed to satisfy constraint: Member must not be null"},
+		"of an enum":             {"UpdateContainerInstancesState", `{"containerInstances":["i"],"status":""}`, "InvalidParameterException", "Status cannot be empty."},
+		"further down":           {"PutAttributes", `{"attributes":[{"name":"a"},{"name":""}]}`, "InvalidParameterException", "Attributes.2.member.name cannot be empty."},
+		"two":                    {"StopTask", `{"task":"","cluster":""}`, "InvalidParameterException", "Task cannot be empty."},
+		"with another violation": {"PutAttributes", `{"attributes":[{"name":""},{"name":"a","targetType":"x"}]}`, "InvalidParameterException", "1 validation error detected: Value 'x' at 'attributes.2.member.targetType' failed to satisfy constraint: Member must satisfy enum value set: [container-instance]"},
+		"a list":                 {"DescribeServices", `{"services":[]}`, "InvalidParameterException", "Services cannot be empty."},
+		"of a definition":        {"RegisterTaskDefinition", `{"family":"","containerDefinitions":[]}`, "ClientException", "Family cannot be empty."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := http.NewRequestWithContext(f.ctx, http.MethodPost, f.url, strings.NewReader(c.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("X-Amz-Target", "AmazonEC2ContainerServiceV20141113."+c.operation)
+			status, answer := send(t, r)
+			if status != http.StatusBadRequest || answer["__type"] != c.code || answer["message"] != c.message {
+				t.Errorf("%d %v, want %s %q", status, answer, c.code, c.message)
+			}
+		})
+	}
+}

@@ -102,18 +102,25 @@ func (p Portion) PlaceOn(fleet *placement.Fleet, instances []model.InstanceID, s
 		request.DistinctInstance = true
 	}
 	result := placement.Place(fleet, request)
-	if p.CapacityProvider == "" || p.CapacityProvider.Reserved() || len(result.Assignments) == p.Count {
+	if len(result.Assignments) == p.Count || p.anywhere() {
 		return result
 	}
 	result.Failures = slices.DeleteFunc(result.Failures, func(f placement.Failure) bool {
 		view, ok := fleet.Instance(f.InstanceID)
-		if !ok {
-			return true
-		}
-		pool, _ := view.Attribute(model.PoolAttribute)
-		return pool != p.pool
+		return !ok || !p.Concerns(view)
 	})
 	result.Closest = placement.Closest(result.Failures)
 	result.NoInstances = len(result.Assignments) == 0 && len(result.Failures) == 0
 	return result
+}
+
+// anywhere tells whether the tasks of the portion may be on any instance of the cluster,
+// whatever its pool.
+func (p Portion) anywhere() bool { return p.CapacityProvider == "" || p.CapacityProvider.Reserved() }
+
+// Concerns tells whether an instance is one of those that the portion's capacity provider
+// has; with none, all are.
+func (p Portion) Concerns(v placement.View) bool {
+	pool, _ := v.Attribute(model.PoolAttribute)
+	return p.anywhere() || p.pool != "" && pool == p.pool
 }

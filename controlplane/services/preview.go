@@ -21,6 +21,9 @@ type Preview struct {
 	Steps                    []Step
 	// Settled tells that nothing is left to do after the last step.
 	Settled bool
+	// Stuck is the event that says why the service can not go on after the last step
+	// though something is left to do; empty if it goes on or is settled.
+	Stuck string
 }
 
 // Step is one transaction of the loop.
@@ -68,9 +71,13 @@ func Look(tx *store.Tx, key model.ServiceKey, settings rollout.Settings, now tim
 		switch {
 		case len(step.Failures) > 0 || len(p.Steps) == maxPreviewSteps:
 			return p, nil
+		case out.Start.Count+out.Restore.Count > len(step.Started): // for which no instance is to blame
+			after, _ := tx.Service(key)
+			p.Stuck = after.LastPlacement
+			return p, nil
 		case out.Service == service && len(out.Tasks)+out.Start.Count+out.Restore.Count+len(step.Started) == 0 && !came:
 			if out.WakeAt.IsZero() {
-				p.Settled = true
+				p.Settled, p.Stuck = service.LastPlacement == "", service.LastPlacement
 				return p, nil
 			}
 			now = out.WakeAt

@@ -114,3 +114,28 @@ func TestLook_SaysOfEachInstanceWhyItHasNoRoom(t *testing.T) {
 		t.Errorf("events %q", step.Events)
 	}
 }
+
+func TestLook_SaysWhyADeploymentCanNotGoOn(t *testing.T) {
+	for name, c := range map[string]struct {
+		minimum, maximum, revision int32
+		stuck                      string
+	}{
+		"room for none beside those that must stay": {100, 120, 2, "(service web) was unable to stop or start tasks during a deployment because of the service deployment configuration. Update the minimumHealthyPercent or maximumPercent value and try again."},
+		"one may be stopped":                        {50, 120, 2, ""},
+		"one may be started":                        {100, 150, 2, ""},
+		"no definition":                             {100, 150, 3, "(service web) was unable to place a task. Reason: the task definition f:3 does not exist."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := look(t, newStill(t, 2048), func(web *model.Service) {
+				web.DeploymentConfiguration.MinimumHealthyPercent, web.DeploymentConfiguration.MaximumPercent = &c.minimum, &c.maximum
+				*web = rollout.Deploy(*web, "ecs-svc/2", model.DefinitionRef{Family: "f", Revision: c.revision}, time.Now())
+			})
+			if p.Stuck != c.stuck || p.Settled != (c.stuck == "") {
+				t.Errorf("stuck %q, settled %v, after %+v", p.Stuck, p.Settled, p.Steps)
+			}
+			if c.stuck != "" && (len(p.Steps) != 1 || !slices.Contains(p.Steps[0].Events, c.stuck)) {
+				t.Errorf("steps %+v", p.Steps)
+			}
+		})
+	}
+}

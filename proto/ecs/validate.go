@@ -1,7 +1,9 @@
 package ecs
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,7 +16,14 @@ const maxViolations = 10
 type Violations struct {
 	path  []step
 	count int
-	texts []string
+	first []violation
+}
+
+// violation is one of those that are spelled out.
+type violation struct {
+	text string
+	// absent is the required member that is not there: null, or an empty string.
+	absent []step
 }
 
 type step struct {
@@ -22,25 +31,87 @@ type step struct {
 	index int // of a list; -1 for a member
 }
 
-// Err returns nil if nothing was violated, and otherwise the violations in the
-// words that AWS services use for them.
+// Err returns nil if nothing was violated, and otherwise a [ValidationError].
 func (v *Violations) Err() error {
-	switch v.count {
-	case 0:
+	if v.count == 0 {
 		return nil
-	case 1:
-		return fmt.Errorf("1 validation error detected: %s", v.texts[0])
 	}
-	return fmt.Errorf("%d validation errors detected: %s", v.count, strings.Join(v.texts, "; "))
+	return &ValidationError{v.count, v.first}
+}
+
+// ValidationError says what an input violates.
+type ValidationError struct {
+	count int
+	first []violation
+}
+
+// Error is the violations in the words that AWS services use for them.
+func (e *ValidationError) Error() string {
+	texts := make([]string, len(e.first))
+	for i := range e.first {
+		texts[i] = e.first[i].text
+	}
+	if e.count == 1 {
+		return "1 validation error detected: " + texts[0]
+	}
+	return fmt.Sprintf("%d validation errors detected: %s", e.count, strings.Join(texts, "; "))
+}
+
+// In is Error for the input that was read from a body. Of what is required the body tells
+// an empty string from nothing, as the input does not, and ECS speaks of it in other words
+// once nothing else is violated.
+func (e *ValidationError) In(body []byte) string {
+	var in any
+	if json.Unmarshal(body, &in) != nil {
+		return e.Error()
+	}
+	others, empty := ValidationError{count: e.count}, ""
+	for _, v := range e.first {
+		if len(v.absent) == 0 || at(in, v.absent) != "" {
+			others.first = append(others.first, v)
+			continue
+		}
+		if empty == "" {
+			empty = where(v.absent)
+		}
+		others.count--
+	}
+	if others.count > 0 {
+		return others.Error()
+	}
+	return strings.ToUpper(empty[:1]) + empty[1:] + " cannot be empty."
+}
+
+// at finds what is at a path of decoded JSON; nil if there is nothing.
+func at(in any, path []step) any {
+	for _, s := range path {
+		switch {
+		case s.index >= 0:
+			list, _ := in.([]any)
+			if s.index >= len(list) {
+				return nil
+			}
+			in = list[s.index]
+		case s.name != "":
+			members, _ := in.(map[string]any)
+			in = members[s.name]
+		}
+	}
+	return in
 }
 
 func (v *Violations) push(member string) { v.path = append(v.path, step{name: member, index: -1}) }
 func (v *Violations) pushIndex(i int)    { v.path = append(v.path, step{index: i}) }
 func (v *Violations) pop()               { v.path = v.path[:len(v.path)-1] }
 
-func (v *Violations) where(member string) string {
+// to is the path of a member of what is looked at.
+func (v *Violations) to(member string) []step {
+	return append(v.path[:len(v.path):len(v.path)], step{name: member, index: -1})
+}
+
+func where(path []step) string {
 	var b strings.Builder
-	for _, s := range append(v.path[:len(v.path):len(v.path)], step{name: member, index: -1}) {
+	for _, s := range path {
 		switch {
 		case s.index >= 0:
 			b.WriteString("." + strconv.Itoa(s.index+1) + ".member")
@@ -56,7 +127,7 @@ func (v *Violations) where(member string) string {
 
 func (v *Violations) add(member, value, constraint string) {
 	v.count++
-	if len(v.texts) >= maxViolations {
+	if len(v.first) >= maxViolations {
 		return
 	}
 	if len(value) > 64 {
@@ -66,12 +137,16 @@ func (v *Violations) add(member, value, constraint string) {
 	if value != "" {
 		subject = "Value '" + value + "'"
 	}
-	v.texts = append(v.texts, subject+" at '"+v.where(member)+"' failed to satisfy constraint: "+constraint)
+	v.first = append(v.first, violation{text: subject + " at '" + where(v.to(member)) + "' failed to satisfy constraint: " + constraint})
 }
 
 func (v *Violations) required(member string, present bool) {
-	if !present {
-		v.add(member, "", "Member must not be null")
+	if present {
+		return
+	}
+	v.add(member, "", "Member must not be null")
+	if v.count <= maxViolations {
+		v.first[v.count-1].absent = slices.Clone(v.to(member))
 	}
 }
 

@@ -17,8 +17,8 @@ type RunTask struct {
 	// Repeated lists the tasks that the same request with the same client token has
 	// started before: it would answer them, and start none.
 	Repeated []string `json:"repeated,omitempty"`
-	// Instances are all of the cluster; with a capacity provider strategy, once for
-	// each provider that tasks were given to.
+	// Instances are all of the cluster; with a capacity provider strategy, those of each
+	// provider that tasks were given to.
 	Instances []Instance `json:"instances"`
 }
 
@@ -51,6 +51,9 @@ type UpdateService struct {
 	Steps []Step `json:"steps"`
 	// Settled tells that nothing is left to do after the last step.
 	Settled bool `json:"settled"`
+	// Stuck is the service event that says why the service can not go on after the last
+	// step though something is left to do; empty if it goes on or is settled.
+	Stuck string `json:"stuck,omitempty"`
 }
 
 // Step is what the scheduler would do at once.
