@@ -77,7 +77,7 @@ func (t *benchTables) update(f func(*Tx)) {
 	tx := &Tx{Tables: t.Tables}
 	_ = tx.run(func(tx *Tx) error { f(tx); return nil })
 	t.batch.add(tx)
-	if len(t.batch.ops) >= benchBatch {
+	if len(t.batch.ops)+len(t.batch.tasks) >= benchBatch {
 		t.batch, t.view = newBatch(DefaultLimits()), t.freeze()
 	}
 }
