@@ -17,13 +17,12 @@ type batch struct {
 	changes []Change
 	ops     []op
 	byKey   map[string]int // etcd refuses two puts of one key: the last one counts
-	tasks   []taskOp       // in order; see taskLog.log
-	encoded []byte         // their records
-	bytes   int            // at most
-	tables  *Tables        // as they are after this batch; set when it is sealed
-	limits  Limits
-	done    chan struct{}
-	err     error // set before done is closed
+	room
+	bytes  int     // at most
+	tables *Tables // as they are after this batch; set when it is sealed
+	limits Limits
+	done   chan struct{}
+	err    error // set before done is closed
 }
 
 func newBatch(limits Limits) *batch {
@@ -32,7 +31,7 @@ func newBatch(limits Limits) *batch {
 
 // fits tells whether the transaction's changes can go along.
 func (b *batch) fits(tx *Tx) bool {
-	return b.limits.fit(len(b.ops)+len(tx.ops), len(b.tasks)+len(tx.taskOps), b.bytes+tx.size())
+	return b.limits.fit(len(b.ops)+len(tx.ops), len(b.taskOps)+len(tx.taskOps), b.bytes+tx.size())
 }
 
 // fit tells whether so many operations, and so many changes of tasks, can go together.
@@ -60,7 +59,7 @@ func (b *batch) add(tx *Tx) {
 		b.bytes += o.size()
 		o.from += len(b.encoded)
 		o.to += len(b.encoded)
-		b.tasks = append(b.tasks, o)
+		b.taskOps = append(b.taskOps, o)
 	}
 	b.encoded = append(b.encoded, tx.encoded...)
 }

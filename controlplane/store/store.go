@@ -54,8 +54,8 @@ type Store struct {
 	flying *batch   // at etcd
 	err    error    // why the store is finished
 	wake   chan struct{}
-	spare  []byte // of a batch that is durable, for another one's records of tasks
-	pad    []byte // for those of one transaction
+	pad    room // for a transaction
+	spare  room // for a batch
 
 	observers []func(*Tables, []Change)
 
@@ -132,7 +132,7 @@ func (s *Store) apply(f func(*Tx) error) (*batch, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	tx := &Tx{Tables: s.head, encoded: s.pad[:0]}
+	tx := &Tx{Tables: s.head, room: s.pad}
 	if err := tx.run(f); err != nil {
 		return s.newest(), err
 	}
@@ -151,10 +151,10 @@ func (s *Store) apply(f func(*Tx) error) (*batch, error) {
 	}
 	if s.open == nil {
 		s.open = newBatch(s.cfg.Limits)
-		s.open.encoded, s.spare = s.spare, nil
+		s.open.room, s.spare = s.spare, room{}
 	}
 	s.open.add(tx)
-	s.pad = spare(tx.encoded)
+	s.pad = tx.again()
 	s.signal()
 	return s.open, nil
 }
@@ -229,7 +229,7 @@ func (s *Store) next() *batch {
 func (s *Store) commit(ctx context.Context, b *batch) error {
 	tasks, err := s.log.log(b)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrNotLeader, err) // and nothing was written
 	}
 	ops := make([]clientv3.Op, 0, len(b.ops)+len(tasks.ops))
 	for _, part := range [][]op{b.ops, tasks.ops} {
@@ -261,17 +261,8 @@ func (s *Store) commit(ctx context.Context, b *batch) error {
 func (s *Store) recycle(b *batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.spare = spare(b.encoded)
-	b.encoded, b.tasks = nil, nil
-}
-
-// spare is the room of something that is over, unless it is too much to be kept.
-func spare(b []byte) []byte {
-	const most = 1 << 20
-	if cap(b) > most {
-		return nil
-	}
-	return b[:0]
+	s.spare = b.again()
+	b.room = room{}
 }
 
 // finish ends the store: the batch that failed gets its error, and those behind

@@ -246,12 +246,12 @@ type logged struct {
 // Every task that is deleted is entered as gone, even if no other segment has an entry of it:
 // those who follow learn of it from that.
 func (l *taskLog) log(b *batch) (logged, error) {
-	at := l.begin(l.sequence+1, len(b.tasks))
+	at := l.begin(l.sequence+1, len(b.taskOps))
 	l.value = beginSegment(spare(l.value))
 	var never []uint32
 	// Of two changes of a task the last one counts.
-	for i := len(b.tasks) - 1; i >= 0; i-- {
-		o := &b.tasks[i]
+	for i := len(b.taskOps) - 1; i >= 0; i-- {
+		o := &b.taskOps[i]
 		slot := l.slot(o.task)
 		t := &l.tasks[slot]
 		switch {

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -299,6 +300,13 @@ func TestTaskLog_TakesOverWhatIsLarge(t *testing.T) {
 			w.put(tx, taskRef{"a", model.TaskID(fmt.Sprint("small", i))})
 		}
 	})
+	// This leaves no room for one of them.
+	w.commit(func(tx *Tx) {
+		w.put(tx, taskRef{"a", "small0"})
+		task := *w.tasks[taskRef{"a", "small0"}]
+		task.StoppedReason = string(make([]byte, 900<<10))
+		tx.PutTask(&task)
+	})
 	w.check()
 	w.settle()
 	w.check()
@@ -307,6 +315,7 @@ func TestTaskLog_TakesOverWhatIsLarge(t *testing.T) {
 // BenchmarkTaskLog is what the log takes of a commit of 100 tasks, and of memory for each task.
 func BenchmarkTaskLog(b *testing.B) {
 	t := newBenchTables(b)
+	var before, after runtime.MemStats
 	l := newTaskLog()
 	commits := make([]*batch, len(t.tasks)/benchBatch)
 	for i := range commits {
@@ -317,10 +326,17 @@ func BenchmarkTaskLog(b *testing.B) {
 		}
 		commits[i].add(tx)
 		commits[i].tables = t.Tables
-		if _, err := l.log(commits[i]); err != nil {
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for _, commit := range commits {
+		if _, err := l.log(commit); err != nil {
 			b.Fatal(err)
 		}
 	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	defer func() { b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/benchTasks, "B/task") }()
 	measure(b, func() {
 		for i := range b.N {
 			if _, err := l.log(commits[i%len(commits)]); err != nil {

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"unsafe"
 
 	"github.com/longshore/longshore/controlplane/model"
 )
@@ -13,9 +14,8 @@ type Tx struct {
 	*Tables
 	changes []Change
 	ops     []op
-	taskOps []taskOp
-	encoded []byte // the records of tasks, one after the other
-	steps   []step // as many as changes
+	room
+	steps []step // as many as changes
 }
 
 // step is a change that can be taken back and made again.
@@ -52,6 +52,27 @@ func (o *op) size() int { return len(o.key) + len(o.value) }
 type taskOp struct {
 	task     taskRef
 	from, to int // its record, in what is encoded; nothing: delete
+}
+
+// room is changes of tasks, in order, and their records, one after the other. There are many, and what
+// they took is used again.
+type room struct {
+	taskOps []taskOp
+	encoded []byte
+}
+
+// again returns the room empty, without what of it is too large to be kept.
+func (r room) again() room {
+	clear(r.taskOps)
+	return room{spare(r.taskOps), spare(r.encoded)}
+}
+
+func spare[T any](s []T) []T {
+	const most = 1 << 20 // bytes
+	if cap(s)*int(unsafe.Sizeof(*new(T))) > most {
+		return nil
+	}
+	return s[:0]
 }
 
 func (o *taskOp) deleted() bool { return o.from == o.to }
