@@ -146,7 +146,7 @@ func etcdLimits(maxTxnOps int) (store.Limits, error) {
 	if maxTxnOps < standard {
 		return limits, fmt.Errorf("--etcd-max-txn-ops: an etcd that takes %d operations, not %d, is not supported", maxTxnOps, standard)
 	}
-	limits.Records += maxTxnOps - standard
+	limits.Operations += maxTxnOps - standard
 	return limits, nil
 }
 

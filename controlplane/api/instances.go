@@ -58,8 +58,8 @@ func (h *Handler) listContainerInstances(_ context.Context, in *ecs.ListContaine
 	return out, nil
 }
 
-// deregisterBatch bounds the tasks that one transaction ends.
-const deregisterBatch = 100
+// deregisterBatch bounds the tasks that one transaction ends, since others wait meanwhile.
+const deregisterBatch = 500
 
 // deregisterContainerInstance makes an instance INACTIVE. With force, its tasks
 // end with it: their containers may run on, but nobody counts on them any more

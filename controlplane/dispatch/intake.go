@@ -16,6 +16,9 @@ import (
 // requests of the API waiting for a processor when many agents report at once.
 const maxTakers = 8
 
+// maxReports bounds the reports of one transaction, since others wait while it is made.
+const maxReports = 200
+
 // intake makes durable what agents report, and acknowledges it: the messages of one agent in
 // their order, those of several in any.
 type intake struct {
@@ -62,12 +65,12 @@ func (in *intake) take() {
 	}
 }
 
-// next takes as much as one transaction takes, at least one message; nil ends the taker.
+// next takes what goes into one transaction, at least one message; nil ends the taker.
 func (in *intake) next() []*said {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	n, reports := 0, 0
-	for n < len(in.waiting) && (n == 0 || reports+len(in.waiting[n].reports) <= store.MaxPortOwners) {
+	for n < len(in.waiting) && (n == 0 || reports+len(in.waiting[n].reports) <= maxReports) {
 		reports += len(in.waiting[n].reports)
 		n++
 	}
@@ -90,7 +93,7 @@ func (in *intake) put(part ...*said) error {
 		}
 	}
 	now := time.Now()
-	for some := range slices.Chunk(all, store.MaxPortOwners) {
+	for some := range slices.Chunk(all, maxReports) {
 		if err := in.commit(some, now); err != nil {
 			return fmt.Errorf("storing what agents report: %w", err)
 		}

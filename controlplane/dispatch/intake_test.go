@@ -123,7 +123,7 @@ func TestReport_WaitsForTheOneBeforeIt(t *testing.T) {
 
 func TestReport_OfTasksThatAreMoreThanATransactionTakesIsStored(t *testing.T) {
 	long := strings.Repeat("x", 30<<10)
-	h := newHosts(t, 1, store.MaxPortOwners, []ecs.Tag{{Key: "long", Value: &long}})
+	h := newHosts(t, 1, 50, []ecs.Tag{{Key: "long", Value: &long}})
 	if err := h.report(0, 7, model.TaskRunning); err != nil {
 		t.Fatal(err)
 	}

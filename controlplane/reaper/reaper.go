@@ -33,8 +33,8 @@ type Reaper struct{ cfg Config }
 // New makes a reaper.
 func New(cfg Config) *Reaper { return &Reaper{cfg} }
 
-// chunk bounds the records of one transaction.
-const chunk = 100
+// chunk bounds the records of one transaction, and taskChunk the tasks, which cost less.
+const chunk, taskChunk = 100, 500
 
 // Run works until ctx ends or the store does.
 func (r *Reaper) Run(ctx context.Context) error {
@@ -111,7 +111,7 @@ func (r *Reaper) giveUp(ctx context.Context, silent *model.Instance, now time.Ti
 			if !ok || i.SilentSince.IsZero() {
 				return nil // it came back
 			}
-			for _, t := range first(chunk, tx.LiveTasksOnInstance(i.Cluster, i.ID)) {
+			for _, t := range first(taskChunk, tx.LiveTasksOnInstance(i.Cluster, i.ID)) {
 				next := *t
 				next.EndLost(fmt.Sprintf("Host EC2 (instance %s) terminated.", hostName(i)), now)
 				tx.PutTask(&next)
@@ -125,7 +125,7 @@ func (r *Reaper) giveUp(ctx context.Context, silent *model.Instance, now time.Ti
 		if ended > 0 {
 			r.cfg.Logger.Warn("host given up", "cluster", silent.Cluster, "instance", silent.ID, "tasks", ended, "silent_since", silent.SilentSince)
 		}
-		if ended < chunk {
+		if ended < taskChunk {
 			return nil
 		}
 	}
@@ -141,7 +141,7 @@ func hostName(i *model.Instance) string {
 // forget deletes the records of tasks whose time is up, one transaction's worth.
 func (r *Reaper) forget(ctx context.Context, now time.Time) error {
 	err := r.cfg.Store.Update(ctx, func(tx *store.Tx) error {
-		for _, t := range first(chunk, tx.StoppedTasks()) {
+		for _, t := range first(taskChunk, tx.StoppedTasks()) {
 			if t.StoppedAt.Add(r.cfg.StoppedTaskRetention).After(now) {
 				break
 			}

@@ -26,8 +26,8 @@ type Settings struct {
 	// BasePause is the first pause of a slowed service; each further round that
 	// fails doubles it, up to MaxPause.
 	BasePause, MaxPause time.Duration
-	// MaxChanges bounds the task records that one plan changes or starts, so that
-	// it fits one transaction; at least 1.
+	// MaxChanges bounds the tasks that one plan changes or starts, so that its
+	// transaction holds others up for a moment only; at least 1.
 	MaxChanges int
 	// MaxSteps is how many more transactions a plan may fill with stops and starts.
 	MaxSteps int

@@ -9,6 +9,9 @@
 // changes nothing, also waits until what it saw is durable: no answer ever rests
 // on something that could still be lost.
 //
+// In etcd a record is a key, but all that one transaction changes of tasks is one, a
+// segment: segment.go has its form, and tasklog.go what of the segments still counts.
+//
 // A Store lives as long as one term of leadership. When a commit fails, or its
 // outcome is unknown, the store is finished: every waiter gets the error, and
 // the next leader loads a new one from etcd. It never guesses.

@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -19,28 +21,26 @@ import (
 func Follow(ctx context.Context, client *Client, begin func(*Tables) func(*Tables, []Change)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the watch
-	head := newTables()
-	revision, err := head.readFollowed(ctx, client)
+	f := follower{tables: newTables(), own: map[taskRef]struct{}{}}
+	revision, err := f.read(ctx, client)
 	if err != nil {
 		return fmt.Errorf("reading the state from etcd: %w", err)
 	}
-	observe := begin(head.freeze())
-	for answer := range client.Watch(ctx, statePrefix, clientv3.WithPrefix(), clientv3.WithRev(revision+1), clientv3.WithPrevKV()) {
+	observe := begin(f.tables.freeze())
+	for answer := range client.Watch(ctx, statePrefix, clientv3.WithPrefix(), clientv3.WithRev(revision+1)) {
 		if err := answer.Err(); err != nil {
 			return fmt.Errorf("watching the state in etcd: %w", err)
 		}
 		var changes []Change
 		for _, e := range answer.Events {
-			change, known, err := head.follow(e)
+			some, err := f.event(string(e.Kv.Key), e.Kv.Value, e.Type == mvccpb.DELETE)
 			if err != nil {
 				return fmt.Errorf("following %s: %w", e.Kv.Key, err)
 			}
-			if known {
-				changes = append(changes, change)
-			}
+			changes = append(changes, some...)
 		}
 		if len(changes) > 0 {
-			observe(head.freeze(), changes)
+			observe(f.tables.freeze(), changes)
 		}
 	}
 	if ctx.Err() != nil {
@@ -49,69 +49,142 @@ func Follow(ctx context.Context, client *Client, begin func(*Tables) func(*Table
 	return errors.New("the watch on etcd ended")
 }
 
-// readFollowed reads all records of the kinds that are followed, at one revision.
-func (t *Tables) readFollowed(ctx context.Context, client *Client) (int64, error) {
-	from, end, revision := statePrefix, clientv3.GetPrefixRangeEnd(statePrefix), int64(0)
-	for {
-		answer, err := client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(loadPage), clientv3.WithRev(revision))
-		if err != nil {
-			return 0, err
+// follower keeps tables that follow etcd.
+type follower struct {
+	tables *Tables
+	// own are the tasks that are known from keys of their own. The end of such a key is that
+	// of its task only as long as no segment has said something of the task.
+	own map[taskRef]struct{}
+}
+
+// read reads all records of the kinds that are followed, at one revision.
+func (f *follower) read(ctx context.Context, client *Client) (int64, error) {
+	tasks := newTaskLoader()
+	revision, err := readState(ctx, client, func(key string, value []byte) (err error) {
+		switch kindOf(key) {
+		case "tasks":
+			err = tasks.own(key, value)
+		case "segments":
+			err = tasks.segment(key, value)
+		default:
+			_, err = f.event(key, value, false)
 		}
-		revision = answer.Header.Revision
-		for _, kv := range answer.Kvs {
-			if _, _, err := t.follow(&clientv3.Event{Type: mvccpb.PUT, Kv: kv}); err != nil {
-				return 0, fmt.Errorf("%s: %w", kv.Key, err)
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	for i := range tasks.log.tasks {
+		if t := &tasks.log.tasks[i]; tasks.log.segments[t.newest].sequence == 0 {
+			f.own[tasks.log.ref(t.name)] = struct{}{}
+		}
+	}
+	return revision, tasks.finish(f.tables)
+}
+
+// event applies what happened to one key, and returns what has changed: nothing if it is of a
+// kind that names do not follow from.
+func (f *follower) event(key string, value []byte, deleted bool) ([]Change, error) {
+	kind := kindOf(key)
+	name := strings.TrimPrefix(key, statePrefix+kind+"/")
+	first, second, _ := strings.Cut(name, "/")
+	switch kind {
+	case "definitions":
+		if revision, err := strconv.ParseInt(second, 10, 32); err == nil {
+			ref := model.DefinitionRef{Family: model.Family(first), Revision: int32(revision)}
+			return followOne(f.tables, &definitionKind, &model.Definition{Ref: ref}, value, deleted)
+		}
+		return nil, errors.New("no revision of a task definition: was it written by a newer version?")
+	case "instances":
+		return followOne(f.tables, &instanceKind, &model.Instance{Cluster: model.ClusterName(first), ID: model.InstanceID(second)}, value, deleted)
+	case "services":
+		return followOne(f.tables, &serviceKind, &model.Service{Cluster: model.ClusterName(first), Name: model.ServiceName(second)}, value, deleted)
+	case "namespaces":
+		return followOne(f.tables, &namespaceKind, &model.Namespace{ID: model.NamespaceID(name)}, value, deleted)
+	case "registries":
+		return followOne(f.tables, &registryKind, &model.Registry{ID: model.RegistryID(name)}, value, deleted)
+	case "registered":
+		return followOne(f.tables, &registryInstanceKind, &model.RegistryInstance{Registry: model.RegistryID(first), ID: second}, value, deleted)
+	case "tasks":
+		return f.ownTask(key, value, deleted)
+	case "segments":
+		if !deleted {
+			return f.segment(value)
+		}
+	}
+	return nil, nil
+}
+
+func kindOf(key string) string {
+	kind, _, _ := strings.Cut(strings.TrimPrefix(key, statePrefix), "/")
+	return kind
+}
+
+// followOne applies a change of the record that the pivot finds.
+func followOne[T any](t *Tables, k *kind[T], pivot *T, value []byte, deleted bool) ([]Change, error) {
+	old, _ := k.table(t).get(pivot)
+	var next *T
+	if !deleted {
+		next = new(T)
+		if err := json.Unmarshal(value, next); err != nil {
+			return nil, err
+		}
+	}
+	return replaceFollowed(t, k, old, next), nil
+}
+
+func replaceFollowed[T any](t *Tables, k *kind[T], old, next *T) []Change {
+	if old == nil && next == nil {
+		return nil
+	}
+	k.replace(t, old, next)
+	return []Change{{old, next}}
+}
+
+// ownTask follows a leader of an earlier version, and what later ones do to its records.
+func (f *follower) ownTask(key string, value []byte, deleted bool) ([]Change, error) {
+	r, err := ownTask(key)
+	if err != nil {
+		return nil, err
+	}
+	old, _ := f.tables.Task(r.cluster, r.id)
+	if !deleted {
+		f.own[r] = struct{}{}
+		next, err := readTask(value)
+		if err != nil {
+			return nil, err
+		}
+		return replaceFollowed(f.tables, &taskKind, old, next), nil
+	}
+	if _, own := f.own[r]; !own {
+		return nil, nil
+	}
+	delete(f.own, r)
+	return replaceFollowed(f.tables, &taskKind, old, nil), nil
+}
+
+func (f *follower) segment(value []byte) (changes []Change, err error) {
+	err = eachEntry(value, func(kind int, value []byte) error {
+		r, err := entryTask(kind, value)
+		if err != nil {
+			return err
+		}
+		delete(f.own, r)
+		if kind == entryKept {
+			return nil
+		}
+		old, _ := f.tables.Task(r.cluster, r.id)
+		var next *model.Task
+		if kind == entryChanged {
+			if next, err = readTask(value); err != nil {
+				return err
 			}
 		}
-		if !answer.More {
-			return revision, nil
-		}
-		from = string(answer.Kvs[len(answer.Kvs)-1].Key) + "\x00"
-	}
-}
-
-// follow applies one event of etcd; false for a record of a kind that names do not
-// follow from.
-func (t *Tables) follow(e *clientv3.Event) (change Change, known bool, err error) {
-	name, _, _ := strings.Cut(strings.TrimPrefix(string(e.Kv.Key), statePrefix), "/")
-	switch name {
-	case "definitions":
-		change, err = followOne[model.Definition](t, &definitionKind, e)
-	case "instances":
-		change, err = followOne(t, &instanceKind, e)
-	case "services":
-		change, err = followOne(t, &serviceKind, e)
-	case "tasks":
-		change, err = followOne(t, &taskKind, e)
-	case "namespaces":
-		change, err = followOne(t, &namespaceKind, e)
-	case "registries":
-		change, err = followOne(t, &registryKind, e)
-	case "registered":
-		change, err = followOne(t, &registryInstanceKind, e)
-	default:
-		return Change{}, false, nil
-	}
-	return change, true, err
-}
-
-func followOne[T any](t *Tables, k *kind[T], e *clientv3.Event) (Change, error) {
-	var old, next *T
-	if e.PrevKv != nil {
-		pivot := new(T)
-		if err := k.decoded(e.PrevKv.Value, pivot); err != nil {
-			return Change{}, err
-		}
-		old, _ = k.table(t).get(pivot)
-	}
-	if e.Type == mvccpb.PUT {
-		next = new(T)
-		if err := k.decoded(e.Kv.Value, next); err != nil {
-			return Change{}, err
-		}
-	}
-	if old != nil || next != nil {
-		k.replace(t, old, next)
-	}
-	return Change{old, next}, nil
+		changes = append(changes, replaceFollowed(f.tables, &taskKind, old, next)...)
+		return nil
+	})
+	return changes, err
 }

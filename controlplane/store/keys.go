@@ -7,7 +7,7 @@ import (
 )
 
 // The whole schema in etcd. Values are JSON of the entity in controlplane/model; those of
-// tasks are shorter, see record.go.
+// tasks are shorter, see segment.go and record.go.
 //
 //	/longshore/v1/
 //	├── election/                              who leads; a key of the leader's lease
@@ -29,7 +29,9 @@ import (
 //	    ├── registries/<id>                    → model.Registry, a service of Cloud Map
 //	    ├── registered/<registry>/<id>         → model.RegistryInstance, those made by hand
 //	    ├── registryops/<id>                   → model.RegistryOperation, for a day
-//	    └── tasks/<cluster>/<id>               → model.Task, with its containers
+//	    ├── segments/<sequence>                → each model.Task that one commit changed, with its containers, and which it
+//	    │                                        deleted; the sequence has sixteen hexadecimal digits
+//	    └── tasks/<cluster>/<id>               → model.Task, as an earlier version wrote it; what segments say is newer
 //
 // Names are of letters, digits, hyphens and underscores, so that no key is a
 // prefix of another kind's. Those of secrets and parameters, which are the last
@@ -42,8 +44,11 @@ const (
 
 	statePrefix = Root + "state/"
 
+	segmentPrefix = statePrefix + "segments/"
+
 	secretFolder    = "secrets/"
 	parameterFolder = "parameters/"
+	ownTaskFolder   = "tasks/"
 )
 
 func clusterKey(c *model.Cluster) string { return statePrefix + "clusters/" + string(c.Name) }
@@ -79,9 +84,12 @@ func tokenKey(r *model.RunToken) string {
 	return statePrefix + "tokens/" + string(r.Cluster) + "/" + r.Token
 }
 
-func taskKey(t *model.Task) string {
-	return statePrefix + "tasks/" + string(t.Cluster) + "/" + string(t.ID)
+// ownTaskKey is where an earlier version kept a task.
+func ownTaskKey(r taskRef) string {
+	return statePrefix + ownTaskFolder + string(r.cluster) + "/" + string(r.id)
 }
+
+func segmentKey(sequence uint64) string { return fmt.Sprintf("%s%016x", segmentPrefix, sequence) }
 
 func secretKey(s *model.Secret) string { return statePrefix + secretFolder + s.Name }
 

@@ -2,16 +2,13 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-
 	"github.com/longshore/longshore/controlplane/model"
 )
-
-const loadPage = 5000 // records per read
 
 // Load reads the whole state from etcd and returns a store to Run. The caller
 // must hold leadership already, so that nobody else writes.
@@ -43,27 +40,16 @@ func Load(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 func (s *Store) load(ctx context.Context) error {
-	from, end, revision := statePrefix, clientv3.GetPrefixRangeEnd(statePrefix), int64(0)
-	for {
-		options := []clientv3.OpOption{clientv3.WithRange(end), clientv3.WithLimit(loadPage), clientv3.WithRev(revision)}
-		answer, err := s.cfg.Client.Get(ctx, from, options...)
-		if err != nil {
-			return err
-		}
-		revision = answer.Header.Revision // every page shows the same moment
-		for _, kv := range answer.Kvs {
-			if err := s.loadRecord(string(kv.Key), kv.Value); err != nil {
-				return err
-			}
-		}
-		if !answer.More {
-			return nil
-		}
-		from = string(answer.Kvs[len(answer.Kvs)-1].Key) + "\x00"
+	tasks := newTaskLoader()
+	_, err := readState(ctx, s.cfg.Client, func(key string, value []byte) error { return s.loadRecord(tasks, key, value) })
+	if err != nil {
+		return err
 	}
+	s.log = tasks.log
+	return tasks.finish(s.head)
 }
 
-func (s *Store) loadRecord(key string, value []byte) error {
+func (s *Store) loadRecord(tasks *taskLoader, key string, value []byte) error {
 	name, _, _ := strings.Cut(strings.TrimPrefix(key, statePrefix), "/")
 	var err error
 	switch name {
@@ -100,7 +86,9 @@ func (s *Store) loadRecord(key string, value []byte) error {
 	case "registryops":
 		err = loadInto(s.head, &operationKind, value)
 	case "tasks":
-		err = loadTask(s.head, value)
+		err = tasks.own(key, value)
+	case "segments":
+		err = tasks.segment(key, value)
 	default:
 		err = fmt.Errorf("unknown kind %q: was it written by a newer version?", name)
 	}
@@ -112,19 +100,9 @@ func (s *Store) loadRecord(key string, value []byte) error {
 
 func loadInto[T any](t *Tables, k *kind[T], value []byte) error {
 	record := new(T)
-	if err := k.decoded(value, record); err != nil {
+	if err := json.Unmarshal(value, record); err != nil {
 		return err
 	}
 	k.replace(t, nil, record)
-	return nil
-}
-
-func loadTask(t *Tables, value []byte) error {
-	record := new(model.Task)
-	if err := decodeTask(value, record); err != nil {
-		return err
-	}
-	record.Share()
-	taskKind.replace(t, nil, record)
 	return nil
 }

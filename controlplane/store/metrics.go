@@ -19,8 +19,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
 		}),
 		records: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "longshore_store_commit_records", Help: "Records written in one etcd transaction.",
-			Buckets: prometheus.ExponentialBuckets(1, 2, 8),
+			Name: "longshore_store_commit_records", Help: "Records written in one etcd transaction, deleted ones included.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 14),
 		}),
 	}
 	if r != nil {

@@ -13,22 +13,28 @@ import (
 // that says which members are there, and those members in the order in which task names
 // them (see codec). What most tasks do not have is JSON inside of that. A member that is
 // added goes to the end; none is ever taken away or moved. Records of an earlier version,
-// which are JSON, are read as well; each is written in this form when it changes.
+// which are JSON, are read as well; each is written in this form when it changes. Most records are
+// entries of segments, see segment.go.
 const recordForm = 1
 
-func encodeTask(t *model.Task) ([]byte, error) {
-	c := codec{b: make([]byte, 0, 384)}
-	c.b = append(c.b, recordForm)
+// appendTask returns what was given if there is an error.
+func appendTask(b []byte, t *model.Task) ([]byte, error) {
+	c := codec{b: append(b, recordForm)}
 	c.task(t)
-	return c.b, c.err
+	if c.err != nil {
+		return b, c.err
+	}
+	return c.b, nil
 }
+
+var errRecordForm = errors.New("a task in an unknown form: was it written by a newer version?")
 
 func decodeTask(b []byte, t *model.Task) error {
 	if len(b) > 0 && b[0] == '{' {
 		return json.Unmarshal(b, t)
 	}
 	if len(b) == 0 || b[0] != recordForm {
-		return errors.New("a task in an unknown form: was it written by a newer version?")
+		return errRecordForm
 	}
 	c := codec{b: b[1:], reading: true}
 	c.task(t)
@@ -38,10 +44,27 @@ func decodeTask(b []byte, t *model.Task) error {
 	return c.err
 }
 
+// recordTask says which task a record is of, and reads no more of it than that.
+func recordTask(b []byte) (taskRef, error) {
+	var t model.Task
+	if len(b) == 0 || b[0] != recordForm {
+		return taskRef{}, errRecordForm
+	}
+	c := codec{b: b[1:], reading: true}
+	o := c.begin()
+	identity(&o, &t)
+	return refOf(&t), c.err
+}
+
+// identity is the first members.
+func identity(o *object, t *model.Task) {
+	text(o, &t.ID)
+	text(o, &t.Cluster)
+}
+
 func (c *codec) task(t *model.Task) {
 	o := c.begin()
-	text(&o, &t.ID)
-	text(&o, &t.Cluster)
+	identity(&o, t)
 	text(&o, &t.Instance)
 	text(&o, &t.Definition.Family)
 	number(&o, &t.Definition.Revision)

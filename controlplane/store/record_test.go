@@ -15,7 +15,7 @@ import (
 // roundTrip writes a task and reads it again. Moments are compared as such: a record does
 // not keep their zones.
 func roundTrip(t interface{ Fatalf(string, ...any) }, task *model.Task) {
-	b, err := encodeTask(task)
+	b, err := appendTask(nil, task)
 	if err != nil {
 		t.Fatalf("encoding %+v: %v", task, err)
 	}
@@ -146,7 +146,7 @@ func TestRecord_OfAnEarlierVersionIsRead(t *testing.T) {
 // fail otherwise.
 func TestRecord_ThatIsBrokenIsRefused(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b, err := encodeTask(randomRecord(t))
+		b, err := appendTask(nil, randomRecord(t))
 		if err != nil {
 			t.Fatalf("encode: %v", err)
 		}
@@ -165,7 +165,7 @@ func TestRecord_ThatIsBrokenIsRefused(t *testing.T) {
 }
 
 func TestRecord_OfANewerVersionIsRefusedByThatName(t *testing.T) {
-	b, err := encodeTask(&model.Task{ID: "t"})
+	b, err := appendTask(nil, &model.Task{ID: "t"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func BenchmarkRecord(b *testing.B) {
 		decode func([]byte, *model.Task) error
 	}{
 		{"json", func(t *model.Task) ([]byte, error) { return json.Marshal(t) }, func(b []byte, t *model.Task) error { return json.Unmarshal(b, t) }},
-		{"record", encodeTask, decodeTask},
+		{"record", func(t *model.Task) ([]byte, error) { return appendTask(nil, t) }, decodeTask},
 	} {
 		encoded, err := form.encode(task)
 		if err != nil {

@@ -45,6 +45,8 @@ type Store struct {
 	view    atomic.Pointer[Tables]
 	metrics *metrics
 
+	log *taskLog // Run's, and Load's before
+
 	mu     sync.Mutex
 	head   *Tables
 	open   *batch   // collects Updates
@@ -52,6 +54,8 @@ type Store struct {
 	flying *batch   // at etcd
 	err    error    // why the store is finished
 	wake   chan struct{}
+	pad    room // for a transaction
+	spare  room // for a batch
 
 	observers []func(*Tables, []Change)
 
@@ -128,16 +132,16 @@ func (s *Store) apply(f func(*Tx) error) (*batch, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	tx := &Tx{Tables: s.head}
+	tx := &Tx{Tables: s.head, room: s.pad}
 	if err := tx.run(f); err != nil {
 		return s.newest(), err
 	}
-	if len(tx.ops) == 0 {
+	if len(tx.changes) == 0 {
 		return s.newest(), nil
 	}
-	if !DefaultLimits().fit(len(tx.ops), tx.size()) {
+	if !DefaultLimits().fit(len(tx.ops), len(tx.taskOps), tx.size()) {
 		tx.rollback()
-		return nil, fmt.Errorf("%w: %d records", ErrTooLarge, len(tx.ops))
+		return nil, fmt.Errorf("%w: %d tasks and %d other records, of %d bytes", ErrTooLarge, len(tx.taskOps), len(tx.ops), tx.size())
 	}
 	if s.open != nil && !s.open.fits(tx) {
 		// The frozen tables must not show this transaction.
@@ -147,8 +151,10 @@ func (s *Store) apply(f func(*Tx) error) (*batch, error) {
 	}
 	if s.open == nil {
 		s.open = newBatch(s.cfg.Limits)
+		s.open.room, s.spare = s.spare, room{}
 	}
 	s.open.add(tx)
+	s.pad = tx.again()
 	s.signal()
 	return s.open, nil
 }
@@ -193,6 +199,7 @@ func (s *Store) Run(ctx context.Context) error {
 		if err := s.commit(ctx, b); err != nil {
 			return s.finish(err, b)
 		}
+		s.recycle(b)
 		s.view.Store(b.tables)
 		for _, observe := range s.observers {
 			observe(b.tables, b.changes)
@@ -217,21 +224,30 @@ func (s *Store) next() *batch {
 	return s.flying
 }
 
+// commit makes one transaction: a follower hears of what belongs to tasks before it hears of
+// them, and that a task is in a segment now before its own key goes.
 func (s *Store) commit(ctx context.Context, b *batch) error {
-	ops := make([]clientv3.Op, len(b.ops))
-	for i, o := range b.ops {
-		if o.value == nil {
-			ops[i] = clientv3.OpDelete(o.key)
-		} else {
-			ops[i] = clientv3.OpPut(o.key, "")
-			ops[i].WithValueBytes(o.value) // not copied, as a string would be twice
+	tasks, err := s.log.log(b)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotLeader, err) // and nothing was written
+	}
+	ops := make([]clientv3.Op, 0, len(b.ops)+len(tasks.ops))
+	for _, part := range [][]op{b.ops, tasks.ops} {
+		for _, o := range part {
+			if o.value == nil {
+				ops = append(ops, clientv3.OpDelete(o.key))
+			} else {
+				put := clientv3.OpPut(o.key, "")
+				put.WithValueBytes(o.value) // not copied, as a string would be twice
+				ops = append(ops, put)
+			}
 		}
 	}
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.CommitTimeout)
 	defer cancel()
 	answer, err := s.cfg.Client.Txn(ctx).If(s.cfg.Fence).Then(ops...).Commit()
-	s.metrics.committed(time.Since(start), len(ops))
+	s.metrics.committed(time.Since(start), len(b.ops)+tasks.changed)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 	}
@@ -239,6 +255,14 @@ func (s *Store) commit(ctx context.Context, b *batch) error {
 		return fmt.Errorf("%w: another one was elected", ErrNotLeader)
 	}
 	return nil
+}
+
+// recycle keeps the room that a durable batch took for another one.
+func (s *Store) recycle(b *batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spare = b.again()
+	b.room = room{}
 }
 
 // finish ends the store: the batch that failed gets its error, and those behind

@@ -124,34 +124,33 @@ type records[T any] interface {
 	replace(old, next *T)
 }
 
-// kind is what the store needs to know of one kind of record.
+// kind is what the store needs to know of one kind of record. Each record of it is a key, and
+// JSON; but tasks are written otherwise, see segment.go.
 type kind[T any] struct {
 	key    func(*T) string
 	table  func(*Tables) records[T]
 	derive func(t *Tables, old, next *T) // keeps what is derived from the records; may be nil
-	encode func(*T) ([]byte, error)      // nil: json.Marshal
-	decode func([]byte, *T) error        // nil: json.Unmarshal
 }
 
 var (
-	clusterKind    = kind[model.Cluster]{clusterKey, func(t *Tables) records[model.Cluster] { return t.clusters }, (*Tables).deriveCluster, nil, nil}
-	providerKind   = kind[model.CapacityProvider]{providerKey, func(t *Tables) records[model.CapacityProvider] { return t.providers }, nil, nil, nil}
-	familyKind     = kind[model.FamilyRecord]{familyKey, func(t *Tables) records[model.FamilyRecord] { return t.families }, nil, nil, nil}
-	definitionKind = kind[model.Definition]{definitionKey, func(t *Tables) records[model.Definition] { return t.definitions }, nil, nil, nil}
-	instanceKind   = kind[model.Instance]{instanceKey, func(t *Tables) records[model.Instance] { return t.instances }, (*Tables).deriveInstance, nil, nil}
-	serviceKind    = kind[model.Service]{serviceKey, func(t *Tables) records[model.Service] { return t.services }, (*Tables).deriveService, nil, nil}
-	eventKind      = kind[model.ServiceEvent]{eventKey, func(t *Tables) records[model.ServiceEvent] { return t.events }, nil, nil, nil}
-	taskKind       = kind[model.Task]{taskKey, func(t *Tables) records[model.Task] { return t.tasks }, (*Tables).deriveTask, encodeTask, decodeTask}
-	settingKind    = kind[model.AccountSetting]{settingKey, func(t *Tables) records[model.AccountSetting] { return t.settings }, nil, nil, nil}
-	secretKind     = kind[model.Secret]{secretKey, func(t *Tables) records[model.Secret] { return t.secrets }, nil, nil, nil}
-	parameterKind  = kind[model.Parameter]{parameterKey, func(t *Tables) records[model.Parameter] { return t.parameters }, nil, nil, nil}
-	groupKind      = kind[model.TargetGroup]{targetGroupKey, func(t *Tables) records[model.TargetGroup] { return t.targetGroups }, nil, nil, nil}
-	tokenKind      = kind[model.RunToken]{tokenKey, func(t *Tables) records[model.RunToken] { return t.tokens }, nil, nil, nil}
+	clusterKind    = kind[model.Cluster]{clusterKey, func(t *Tables) records[model.Cluster] { return t.clusters }, (*Tables).deriveCluster}
+	providerKind   = kind[model.CapacityProvider]{providerKey, func(t *Tables) records[model.CapacityProvider] { return t.providers }, nil}
+	familyKind     = kind[model.FamilyRecord]{familyKey, func(t *Tables) records[model.FamilyRecord] { return t.families }, nil}
+	definitionKind = kind[model.Definition]{definitionKey, func(t *Tables) records[model.Definition] { return t.definitions }, nil}
+	instanceKind   = kind[model.Instance]{instanceKey, func(t *Tables) records[model.Instance] { return t.instances }, (*Tables).deriveInstance}
+	serviceKind    = kind[model.Service]{serviceKey, func(t *Tables) records[model.Service] { return t.services }, (*Tables).deriveService}
+	eventKind      = kind[model.ServiceEvent]{eventKey, func(t *Tables) records[model.ServiceEvent] { return t.events }, nil}
+	taskKind       = kind[model.Task]{nil, func(t *Tables) records[model.Task] { return t.tasks }, (*Tables).deriveTask}
+	settingKind    = kind[model.AccountSetting]{settingKey, func(t *Tables) records[model.AccountSetting] { return t.settings }, nil}
+	secretKind     = kind[model.Secret]{secretKey, func(t *Tables) records[model.Secret] { return t.secrets }, nil}
+	parameterKind  = kind[model.Parameter]{parameterKey, func(t *Tables) records[model.Parameter] { return t.parameters }, nil}
+	groupKind      = kind[model.TargetGroup]{targetGroupKey, func(t *Tables) records[model.TargetGroup] { return t.targetGroups }, nil}
+	tokenKind      = kind[model.RunToken]{tokenKey, func(t *Tables) records[model.RunToken] { return t.tokens }, nil}
 
-	namespaceKind        = kind[model.Namespace]{namespaceKey, func(t *Tables) records[model.Namespace] { return t.namespaces }, nil, nil, nil}
-	registryKind         = kind[model.Registry]{registryKey, func(t *Tables) records[model.Registry] { return t.registries }, nil, nil, nil}
-	registryInstanceKind = kind[model.RegistryInstance]{registryInstanceKey, func(t *Tables) records[model.RegistryInstance] { return t.registryInstances }, (*Tables).deriveRegistered, nil, nil}
-	operationKind        = kind[model.RegistryOperation]{operationKey, func(t *Tables) records[model.RegistryOperation] { return t.registryOperations }, nil, nil, nil}
+	namespaceKind        = kind[model.Namespace]{namespaceKey, func(t *Tables) records[model.Namespace] { return t.namespaces }, nil}
+	registryKind         = kind[model.Registry]{registryKey, func(t *Tables) records[model.Registry] { return t.registries }, nil}
+	registryInstanceKind = kind[model.RegistryInstance]{registryInstanceKey, func(t *Tables) records[model.RegistryInstance] { return t.registryInstances }, (*Tables).deriveRegistered}
+	operationKind        = kind[model.RegistryOperation]{operationKey, func(t *Tables) records[model.RegistryOperation] { return t.registryOperations }, nil}
 )
 
 // replace applies one change to the tables and to what is derived from them.

@@ -112,11 +112,13 @@ func both(first, second iter.Seq[*model.Task]) iter.Seq[*model.Task] {
 func (tx *Tx) PutTask(t *model.Task) {
 	old := tx.tasks.put(t)
 	tx.deriveTask(old, t)
-	note(tx, &taskKind, old, t)
+	tx.noteTask(old, t)
 }
 
 // DeleteTask forgets a task.
 func (tx *Tx) DeleteTask(t *model.Task) {
-	old, _ := tx.Task(t.Cluster, t.ID)
-	put(tx, &taskKind, old, nil)
+	if old, ok := tx.Task(t.Cluster, t.ID); ok {
+		taskKind.replace(tx.Tables, old, nil)
+		tx.noteTask(old, nil)
+	}
 }

@@ -25,6 +25,7 @@ type benchTables struct {
 	instances []model.InstanceID
 	tasks     []*model.Task // as they were put first
 	batch     *batch
+	pad       room
 	view      *Tables
 }
 
@@ -74,11 +75,14 @@ func (t *benchTables) make(n int) []*model.Task {
 
 // update is Store.Update without etcd.
 func (t *benchTables) update(f func(*Tx)) {
-	tx := &Tx{Tables: t.Tables}
+	tx := &Tx{Tables: t.Tables, room: t.pad}
 	_ = tx.run(func(tx *Tx) error { f(tx); return nil })
 	t.batch.add(tx)
-	if len(t.batch.ops) >= benchBatch {
+	t.pad = tx.again()
+	if len(t.batch.ops)+len(t.batch.taskOps) >= benchBatch {
+		spare := t.batch.again()
 		t.batch, t.view = newBatch(DefaultLimits()), t.freeze()
+		t.batch.room = spare
 	}
 }
 

@@ -3,6 +3,9 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"unsafe"
+
+	"github.com/longshore/longshore/controlplane/model"
 )
 
 // Tx is one transaction: it reads the newest state, its own puts included, and
@@ -11,7 +14,8 @@ type Tx struct {
 	*Tables
 	changes []Change
 	ops     []op
-	steps   []step // as many as changes
+	room
+	steps []step // as many as changes
 }
 
 // step is a change that can be taken back and made again.
@@ -42,6 +46,45 @@ type op struct {
 	value []byte // nil: delete
 }
 
+func (o *op) size() int { return len(o.key) + len(o.value) }
+
+// taskOp is a change of a task. All those of a batch become one op, see taskLog.
+type taskOp struct {
+	task     taskRef
+	from, to int // its record, in what is encoded; nothing: delete
+}
+
+// room is changes of tasks, in order, and their records, one after the other. There are many, and what
+// they took is used again.
+type room struct {
+	taskOps []taskOp
+	encoded []byte
+}
+
+// again returns the room empty, without what of it is too large to be kept.
+func (r room) again() room {
+	clear(r.taskOps)
+	return room{spare(r.taskOps), spare(r.encoded)}
+}
+
+func spare[T any](s []T) []T {
+	const most = 1 << 20 // bytes
+	if cap(s)*int(unsafe.Sizeof(*new(T))) > most {
+		return nil
+	}
+	return s[:0]
+}
+
+func (o *taskOp) deleted() bool { return o.from == o.to }
+
+// size is at most what its entry in a segment takes.
+func (o *taskOp) size() int {
+	if o.deleted() {
+		return len(o.task.cluster) + len(o.task.id) + entryOverhead
+	}
+	return o.to - o.from + entryOverhead
+}
+
 func put[T any](tx *Tx, k *kind[T], old, next *T) {
 	if old == nil && next == nil {
 		return
@@ -52,17 +95,14 @@ func put[T any](tx *Tx, k *kind[T], old, next *T) {
 
 // note notes a change that the tables show already.
 func note[T any](tx *Tx, k *kind[T], old, next *T) {
-	tx.steps = append(tx.steps, &replacement[T]{k, old, next})
-	tx.changes = append(tx.changes, Change{old, next})
+	tx.step(&replacement[T]{k, old, next}, Change{old, next})
 	o := op{}
 	if next == nil {
 		o.key = k.key(old)
 	} else {
 		o.key = k.key(next)
-		value, err := k.encoded(next)
+		value, err := json.Marshal(next)
 		if err != nil {
-			// The entities hold nothing that JSON cannot say, but for text that a
-			// caller slipped past validation; apply turns this into an error.
 			panic(encodeError{fmt.Errorf("encoding %s: %w", o.key, err)})
 		}
 		o.value = value
@@ -70,29 +110,43 @@ func note[T any](tx *Tx, k *kind[T], old, next *T) {
 	tx.ops = append(tx.ops, o)
 }
 
-func (k *kind[T]) encoded(record *T) ([]byte, error) {
-	if k.encode != nil {
-		return k.encode(record)
+// noteTask is note for tasks.
+func (tx *Tx) noteTask(old, next *model.Task) {
+	tx.step(&replacement[model.Task]{&taskKind, old, next}, Change{old, next})
+	o := taskOp{from: len(tx.encoded)}
+	if next == nil {
+		o.task = refOf(old)
+	} else {
+		o.task = refOf(next)
+		encoded, err := appendTask(tx.encoded, next)
+		if err != nil {
+			panic(encodeError{fmt.Errorf("encoding task %s of cluster %s: %w", next.ID, next.Cluster, err)})
+		}
+		tx.encoded = encoded
 	}
-	return json.Marshal(record)
+	o.to = len(tx.encoded)
+	tx.taskOps = append(tx.taskOps, o)
 }
 
-func (k *kind[T]) decoded(value []byte, record *T) error {
-	if k.decode != nil {
-		return k.decode(value, record)
-	}
-	return json.Unmarshal(value, record)
+func (tx *Tx) step(s step, c Change) {
+	tx.steps = append(tx.steps, s)
+	tx.changes = append(tx.changes, c)
 }
 
-// size is that of the keys and values that etcd gets.
+// size is at most that of the keys and values that etcd gets.
 func (tx *Tx) size() int {
 	bytes := 0
 	for i := range tx.ops {
 		bytes += tx.ops[i].size()
 	}
+	for i := range tx.taskOps {
+		bytes += tx.taskOps[i].size()
+	}
 	return bytes
 }
 
+// encodeError is a panic. The entities hold nothing that cannot be encoded, but for text that
+// a caller slipped past validation; run turns this into an error.
 type encodeError struct{ error }
 
 // rollback takes everything back that the transaction put.

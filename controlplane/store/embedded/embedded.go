@@ -22,10 +22,10 @@ import (
 	"github.com/longshore/longshore/controlplane/store"
 )
 
-// maxTxnRecords and maxTxnBytes bound a transaction that many changes share. The
+// maxTxnOps and maxTxnBytes bound a transaction that many changes share. The
 // server is our own, so they can be more than etcd's defaults; they are not all that
 // it could take, because a change waits for all that go with it.
-const maxTxnRecords, maxTxnBytes = 1000, 4 << 20
+const maxTxnOps, maxTxnBytes = 1000, 4 << 20
 
 // startTimeout bounds how long the server may take until it serves.
 const startTimeout = 60 * time.Second
@@ -65,7 +65,7 @@ func Start(ctx context.Context, dir string) (*Server, error) {
 	cfg.QuotaBackendBytes = 8 << 30
 	cfg.SnapshotCount = 10000
 	cfg.SnapshotCatchUpEntries = 1        // kept in memory for followers, of which there are none: the default is 5,000
-	cfg.MaxTxnOps = maxTxnRecords + 1     // the fence
+	cfg.MaxTxnOps = maxTxnOps + 1         // the fence
 	cfg.MaxRequestBytes = 2 * maxTxnBytes // of which etcd's own encoding takes a part
 	etcd, err := embed.StartEtcd(cfg)
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *Server) Client() *clientv3.Client { return s.client }
 
 // Limits are what the server takes in one transaction.
 func (s *Server) Limits() store.Limits {
-	return store.Limits{Records: maxTxnRecords, Bytes: maxTxnBytes}
+	return store.Limits{Operations: maxTxnOps, Bytes: maxTxnBytes}
 }
 
 // Endpoint is an address at which other processes on this machine reach the
