@@ -111,9 +111,9 @@ func TestPlan_ProtectionDoesNotHold(t *testing.T) {
 			w.run(w.live()[1].ID)
 			w.pass(time.Minute)
 		},
-		"on an instance that drains":    func(w *world, x *model.Task) { w.percent(0, 100); w.drain(x.Instance) },
-		"when the service is deleted":   func(w *world, _ *model.Task) { w.change(func(s *model.Service) { s.Status = model.StatusDraining }) },
-		"once it has ended":             func(w *world, _ *model.Task) { w.scale(0); w.pass(time.Hour) },
+		"on an instance that drains":  func(w *world, x *model.Task) { w.percent(0, 100); w.drain(x.Instance) },
+		"when the service is deleted": func(w *world, _ *model.Task) { w.change(func(s *model.Service) { s.Status = model.StatusDraining }) },
+		"once it has ended":           func(w *world, _ *model.Task) { w.scale(0); w.pass(time.Hour) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := steady(t, 1, 2)
