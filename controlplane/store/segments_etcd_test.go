@@ -340,6 +340,21 @@ func TestUpdate_TakesThousandsOfTasksAtOnce(t *testing.T) {
 	sameTasks(t, "the next leader", s.View(), want)
 }
 
+func TestLoad_ReadsMoreSegmentsThanOnePageHas(t *testing.T) {
+	client := standardEtcd(t)
+	s, stop := lead(t, client)
+	want := map[taskRef]int64{}
+	for i := range 2*segmentsPage + 1 {
+		r := taskRef{"c", model.NewTaskID()}
+		must(t, s, func(tx *Tx) { putVersion(tx, r, int64(i)) })
+		want[r] = int64(i)
+	}
+	stop()
+	s, _ = lead(t, client)
+	sameTasks(t, "the next leader", s.View(), want)
+	sameTasks(t, "a follower", watch(t, client).view, want)
+}
+
 func TestLoad_NamesASegmentThatIsCutOff(t *testing.T) {
 	client := standardEtcd(t)
 	s, stop := lead(t, client)
