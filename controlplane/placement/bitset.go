@@ -180,9 +180,10 @@ func (s *bitset) leavesAny(mask []uint64) bool {
 func (s *bitset) addTo(mask, scope []uint64) bool {
 	var found uint64
 	for _, p := range s.parts() {
-		part, within := p.of(mask), p.of(scope)
+		part := p.of(mask)
+		within, words := p.of(scope)[:len(part)], p.words[:len(part)] // one check of bounds for all
 		for j := range part {
-			both := p.words[j] & within[j]
+			both := words[j] & within[j]
 			part[j] |= both
 			found |= both
 		}

@@ -1,8 +1,8 @@
 package placement
 
 import (
+	"bytes"
 	"math"
-	"math/bits"
 )
 
 // The two resources that every task takes a part of.
@@ -32,17 +32,16 @@ func (a amounts) room() room {
 // beyond tells whether amounts are more than a column can tell.
 func (a amounts) beyond() bool { return max(a[cpu], a[memory]) > mostRoom }
 
-// block holds the instances of 64 slots. What they have left stands in columns, so
-// that a need is compared with 64 of them at a time, and what the eligible ones have at
-// least and at most says of many blocks that no look at the columns is needed.
+// block holds the instances of 64 slots. What they have left stands in columns, and beside
+// each column the lanes in order of it.
 type block struct {
 	owner mark
 	// What has pointers comes first: the collector looks no further.
-	nodes    [wordBits / nodeLanes]*nodes
-	eligible uint64 // lanes
-	// least and most are what the eligible lanes have left.
-	least, most room
-	free        [resources][wordBits]int32
+	nodes [wordBits / nodeLanes]*nodes
+	free  [resources][wordBits]int32
+	// order has all lanes, those with the least left first, and the lower one of two that
+	// have the same.
+	order [resources][wordBits]uint8
 }
 
 const nodeLanes = 8
@@ -55,7 +54,11 @@ type nodes struct {
 
 func newBlock(owner mark) *block {
 	b := &block{owner: owner}
-	b.measure()
+	for r := range b.order {
+		for lane := range b.order[r] {
+			b.order[r][lane] = uint8(lane)
+		}
+	}
 	return b
 }
 
@@ -80,90 +83,60 @@ func (b *block) setNode(lane int, n *node) {
 	b.nodes[lane/nodeLanes] = some
 }
 
-// setEligible makes a lane eligible or not.
-func (b *block) setEligible(lane int, to bool) {
-	b.eligible = b.eligible&^(1<<lane) | bit(to)<<lane
-	b.measure()
-}
-
 // setFree makes what a lane has left another amount.
 func (b *block) setFree(lane int, free amounts) {
-	outdated := false
 	for r, is := range free.room() {
-		was := b.free[r][lane]
 		b.free[r][lane] = is
-		if b.eligible>>lane&1 == 0 {
-			continue
-		}
-		// Whoever else has the least or the most is unknown.
-		outdated = outdated || was == b.least[r] && is > was || was == b.most[r] && is < was
-		b.least[r], b.most[r] = min(b.least[r], is), max(b.most[r], is)
-	}
-	if outdated {
-		b.measure()
+		b.reorder(r, lane)
 	}
 }
 
-// measure finds the least and the most anew.
-func (b *block) measure() {
-	for r := range b.free {
-		least, most := int32(math.MaxInt32), int32(math.MinInt32)
-		for lanes := b.eligible; lanes != 0; lanes &= lanes - 1 {
-			free := b.free[r][bits.TrailingZeros64(lanes)]
-			least, most = min(least, free), max(most, free)
-		}
-		b.least[r], b.most[r] = least, most
+// reorder puts a lane where it belongs in the order by a resource.
+func (b *block) reorder(r, lane int) {
+	order, column := &b.order[r], &b.free[r]
+	rank := func(lane uint8) int64 { return int64(column[lane])<<wordShift | int64(lane) }
+	at, own := bytes.IndexByte(order[:], uint8(lane)), rank(uint8(lane))
+	for ; at > 0 && rank(order[at-1]) > own; at-- {
+		order[at] = order[at-1]
 	}
+	for ; at < wordMask && rank(order[at+1]) < own; at++ {
+		order[at] = order[at+1]
+	}
+	order[at] = uint8(lane)
 }
 
-// fitting is the set of eligible lanes that have what is needed. Lanes that are not
-// eligible may be in it or not.
+// fitting is the set of lanes that have what is needed.
 func (b *block) fitting(need room) uint64 {
-	if b.least[cpu] >= need[cpu] && b.least[memory] >= need[memory] {
-		return math.MaxUint64
-	}
-	if b.most[cpu] < need[cpu] || b.most[memory] < need[memory] {
-		return 0
-	}
-	// Without a branch per lane, which no processor could foretell.
 	var short uint64
-	cpus, memories := &b.free[cpu], &b.free[memory]
-	for lane := range wordBits {
-		short |= (bit(cpus[lane] < need[cpu]) | bit(memories[lane] < need[memory])) << lane
+	for r := range need {
+		for _, lane := range b.order[r] {
+			if b.free[r][lane&wordMask] >= need[r] {
+				break
+			}
+			short |= 1 << (lane & wordMask)
+		}
 	}
 	return ^short
 }
 
-// fewLanes is a number of lanes that are faster looked at one by one than with all.
-const fewLanes = 16
+// tightest is the lane among some that has the least left of a resource, the first of
+// several, and what it has.
+func (b *block) tightest(r int, lanes uint64) (lane int, free int32) {
+	for _, next := range b.order[r] {
+		if next &= wordMask; lanes>>next&1 != 0 {
+			return int(next), b.free[r][next]
+		}
+	}
+	return 0, nothingFree
+}
 
-// tightest is the lane among the given eligible ones that has what is needed and the
-// least left of the resource, the first of several, and what it has; ok is false if there
-// is none.
-func (b *block) tightest(r int, need room, lanes uint64) (lane int, free int32, ok bool) {
-	other := resources - 1 - r
-	if b.most[r] < need[r] || b.most[other] < need[other] {
-		return 0, 0, false
+// having is the set of lanes that have just so much left of a resource.
+func (b *block) having(r int, free int32) uint64 {
+	var lanes uint64
+	for lane, is := range b.free[r] {
+		lanes |= bit(is == free) << lane
 	}
-	// An amount and, below it, the lane, make one number to compare; those that will not
-	// do get a bit that makes them greater than all that do.
-	const no = 62
-	best := uint64(1 << no)
-	column, others := &b.free[r], &b.free[other]
-	look := func(lane int) {
-		refused := bit(column[lane] < need[r]) | bit(others[lane] < need[other]) | ^(lanes>>lane)&1
-		best = min(best, refused<<no|uint64(uint32(column[lane]))<<wordShift|uint64(lane))
-	}
-	if bits.OnesCount64(lanes) <= fewLanes {
-		for some := lanes; some != 0; some &= some - 1 {
-			look(bits.TrailingZeros64(some))
-		}
-	} else {
-		for lane := range wordBits {
-			look(lane)
-		}
-	}
-	return int(best & wordMask), int32(best >> wordShift), best>>no == 0
+	return lanes
 }
 
 // bit is 1 for true; the compiler makes it one instruction.

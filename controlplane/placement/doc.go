@@ -16,26 +16,29 @@
 // in a word: who is ACTIVE and connected, who carries an attribute and with which
 // value, who has a host port taken, how many tasks of a group each has, digit by
 // digit. To filter by any of these is one AND per 64 instances. What is left of CPU
-// and memory stands in blocks of 64, column by column. All of it is copy-on-write, so
+// and memory stands in blocks of 64, column by column and in order, and eight blocks are a
+// row. All of it is copy-on-write, so
 // [Fleet.Clone] is O(1), and the first change after it copies a block, a chunk of one set
 // or two and the few pointers that lead there: some two kilobytes, and for each thousand
 // instances 30 bytes more.
 //
 // Three things are remembered from one request to the next, in what clones share, and
 // make answers faster but never different: how many tasks of a group each value of an
-// attribute has, which instances meet a condition that comes again, and which instance
-// of a block was the tightest for a need. What changes bears a mark that nothing else
-// ever had, a block or a fleet's attributes, and what was found out holds as long as the
-// mark is the same.
+// attribute has, which instances meet a condition that comes again, and which instances
+// of a row have room for a need and which of them was the tightest. What changes bears a
+// mark that nothing else ever had, a block, a row or a fleet's attributes, and what was
+// found out holds as long as the mark is the same.
 //
 // With n instances, a task costs
 //
 //   - always a few operations per 64 instances for each filter and each strategy;
 //   - random, and the last choice among equals: a few probes. When nearly no
-//     instance has room, one comparison per instance, once per request;
-//   - binpack: one comparison per 64 instances, and one per instance of those blocks of 64
-//     that changed, or of which others are allowed, since a request had the same need.
-//     That is one block for each task placed; all of them for a need that is new;
+//     instance has room, a few operations per 64 instances;
+//   - for the room that instances have, where that is asked of more than a few: one
+//     comparison per instance of the blocks of 64 that changed since a request had the same
+//     need. That is one block for each task placed; all of them for a need that is new;
+//   - binpack: a comparison of marks and of sets per row of 512 instances, and a look into
+//     the blocks of those rows that changed, or of which others are allowed, since then;
 //   - spread over instances: one step per 64 instances and binary digit of the
 //     number of tasks of the group that any instance has;
 //   - spread over an attribute: one step per value of the attribute, and a few per 64

@@ -36,7 +36,7 @@ type kin struct {
 	marks     atomic.Uint64 // given out so far
 	scratches sync.Pool     // of *scratch
 	memo      memo
-	packings  packings
+	surveys   surveys
 }
 
 // mark is one that nothing carries yet.
@@ -100,7 +100,6 @@ func (f *Fleet) PutInstance(in Instance) {
 		n.free[r] += offered - old.offers()[r]
 	}
 	b.setFree(lane, n.free)
-	b.setEligible(lane, next.eligible())
 	f.hosts.put(slot, old, next, f.kin)
 	for _, p := range oldReserved {
 		if !n.portTaken(p) {
@@ -145,7 +144,6 @@ func (f *Fleet) RemoveInstance(id string) bool {
 		f.setTasks(slot, n.instance, c, groupCount{group: c.group})
 	}
 	lane := slot & wordMask
-	b.setEligible(lane, false)
 	b.setNode(lane, nil)
 	b.setFree(lane, amounts{})
 	return true

@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -124,7 +125,7 @@ func everySlot(f *Fleet) []uint64 {
 }
 
 // compareIndex compares the index with that of a fleet which is built anew from the
-// nodes, and the summaries of the blocks with their columns.
+// nodes, and the orders of the blocks with their columns.
 func compareIndex(f *Fleet) error {
 	anew := NewFleet()
 	for v := range f.All() {
@@ -145,27 +146,24 @@ func compareIndex(f *Fleet) error {
 	return compareBlocks(f)
 }
 
-// compareBlocks compares what is said of each block with what its columns have.
+// compareBlocks compares the orders of each block with what its columns have.
 func compareBlocks(f *Fleet) error {
 	for i := range f.rows.size {
-		if err := compareBlock(f.rows.of(i), f.hosts.eligible[i]); err != nil {
+		if err := compareBlock(f.rows.of(i)); err != nil {
 			return fmt.Errorf("block %d: %w", i, err)
 		}
 	}
 	return nil
 }
 
-func compareBlock(b *block, eligible uint64) error {
-	if b.eligible != eligible {
-		return fmt.Errorf("the lanes %b are eligible, want %b", b.eligible, eligible)
-	}
+func compareBlock(b *block) error {
 	for r := range resources {
-		least, most := int32(math.MaxInt32), int32(math.MinInt32)
-		for lane := range members([]uint64{eligible}) {
-			least, most = min(least, b.free[r][lane]), max(most, b.free[r][lane])
-		}
-		if b.least[r] != least || b.most[r] != most {
-			return fmt.Errorf("least %v and most %v of resource %d, want %d and %d", b.least, b.most, r, least, most)
+		want := b.order[r]
+		slices.SortFunc(want[:], func(one, other uint8) int {
+			return cmp.Or(cmp.Compare(b.free[r][one], b.free[r][other]), cmp.Compare(one, other))
+		})
+		if lanes := want; b.order[r] != want || len(slices.Compact(lanes[:])) != wordBits {
+			return fmt.Errorf("the order by resource %d is %v, want %v", r, b.order[r], want)
 		}
 	}
 	return nil

@@ -180,45 +180,62 @@ func (m *naive) fitting(r *Request) []string {
 }
 
 // score is what the chain of strategies wants as small as possible, first things first.
-func (m *naive) score(id string, r *Request) []int64 {
-	var score []int64
-	cpus, mem := m.free(id)
+func (m *naive) score(id string, r *Request) []int64 { return m.scores(r)(id) }
+
+func (m *naive) scores(r *Request) func(id string) []int64 {
+	tallies := map[Strategy]map[string]int64{}
 	for _, s := range r.Strategies {
-		switch s {
-		case Random():
-			return score
-		case BinpackCPU():
-			score = append(score, cpus)
-		case BinpackMemory():
-			score = append(score, mem)
-		case SpreadInstances():
-			score = append(score, m.groupTasks(id, r.Group))
-		default:
-			score = append(score, m.valueTasks(id, s.attribute, r.Group))
+		if s.kind == spreadAttribute {
+			tallies[s] = m.tally(s.attribute, r.Group)
 		}
 	}
-	return score
+	return func(id string) []int64 {
+		var score []int64
+		cpus, mem := m.free(id)
+		for _, s := range r.Strategies {
+			switch s {
+			case Random():
+				return score
+			case BinpackCPU():
+				score = append(score, cpus)
+			case BinpackMemory():
+				score = append(score, mem)
+			case SpreadInstances():
+				score = append(score, m.groupTasks(id, r.Group))
+			default:
+				score = append(score, tallies[s][m.labelled(id, s.attribute)])
+			}
+		}
+		return score
+	}
 }
 
-// valueTasks counts the group's tasks on active instances with the same value of the
-// attribute as this one, or as it without the attribute.
-func (m *naive) valueTasks(id, attribute, group string) int64 {
-	value, ok := m.instances[id].Attributes[attribute]
-	var n int64
-	for other, in := range m.instances {
-		v, has := in.Attributes[attribute]
-		if in.Status == Active && has == ok && v == value {
-			n += m.groupTasks(other, group)
+// tally counts the group's tasks on active instances with each value of the attribute, and
+// on those without it.
+func (m *naive) tally(attribute, group string) map[string]int64 {
+	tasks := map[string]int64{}
+	for id, in := range m.instances {
+		if in.Status == Active {
+			tasks[m.labelled(id, attribute)] += m.groupTasks(id, group)
 		}
 	}
-	return n
+	return tasks
+}
+
+// labelled is the value of an instance's attribute, told from the lack of one.
+func (m *naive) labelled(id, attribute string) string {
+	if value, ok := m.instances[id].Attributes[attribute]; ok {
+		return "=" + value
+	}
+	return ""
 }
 
 // best is the least score of any fitting instance.
 func (m *naive) best(r *Request) []int64 {
 	var best []int64
+	score := m.scores(r)
 	for i, id := range m.fitting(r) {
-		if s := m.score(id, r); i == 0 || slices.Compare(s, best) < 0 {
+		if s := score(id); i == 0 || slices.Compare(s, best) < 0 {
 			best = s
 		}
 	}

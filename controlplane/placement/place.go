@@ -47,10 +47,8 @@ func (s *search) end() {
 	for i := range buffers.tallies {
 		buffers.tallies[i].end()
 	}
-	for _, p := range s.packings {
-		if p != nil {
-			s.fleet.kin.packings.give(p)
-		}
+	if s.survey != nil {
+		s.fleet.kin.surveys.give(s.survey)
 	}
 	buffers.forgetWaiting()
 	*s = search{} // which must not keep the fleet

@@ -140,6 +140,73 @@ func TestPlace_ChoosesAsWellAsLookingAtEveryInstance(t *testing.T) {
 	})
 }
 
+// In fleets of several rows, what was found out about one holds for later requests, whatever
+// they allow, until the row changes.
+func TestPlace_ChoosesAsWellInFleetsOfSeveralRows(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := drawNaive(t)
+		m.put(Instance{ID: "i0", EC2InstanceID: "i0", CPU: 1024, MemoryMiB: 1024, Connected: true}) // at least one
+		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "more"), 0))
+		repeatInstances(m, rng, rapid.IntRange(300, 1900).Draw(t, "instances in all"))
+		f := m.fleet()
+		ids := m.ids()
+		requests := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Request { return drawRequest(t, m) }), 1, 3).Draw(t, "requests")
+		for range rapid.IntRange(1, 12).Draw(t, "steps") {
+			r := requests[rng.IntN(len(requests))]
+			r.Count = min(r.Count, 3)
+			result := Place(f, r)
+			for i, a := range result.Assignments {
+				checkChoice(t, m, &r, a, i)
+				m.add(a.InstanceID, r.use(a.GPUs))
+			}
+			checkFailures(t, m, &r, &result)
+			f = f.Clone()
+			for _, a := range result.Assignments {
+				f.AddTask(a.InstanceID, r.use(a.GPUs))
+			}
+			for range rng.IntN(4) {
+				changeSome(f, m, ids[rng.IntN(len(ids))], rng)
+			}
+		}
+	})
+}
+
+// repeatInstances adds instances like those that there are, with some of the tasks of these,
+// until there are so many.
+func repeatInstances(m *naive, rng *rand.Rand, n int) {
+	ids := m.ids()
+	for i := len(ids); i < n; i++ {
+		like := ids[rng.IntN(len(ids))]
+		in := m.instances[like]
+		in.ID = "i" + strconv.Itoa(i)
+		in.EC2InstanceID = in.ID
+		m.put(in)
+		for _, u := range m.tasks[like] {
+			if rng.IntN(3) > 0 {
+				m.add(in.ID, u)
+			}
+		}
+	}
+}
+
+// changeSome changes an instance of both, or the tasks on it.
+func changeSome(f *Fleet, m *naive, id string, rng *rand.Rand) {
+	in, known := m.instances[id]
+	switch tasks := m.tasks[id]; {
+	case !known:
+	case rng.IntN(8) == 0:
+		f.RemoveInstance(id)
+		m.remove(id)
+	case rng.IntN(8) == 0:
+		in.Status = Status(rng.IntN(3))
+		f.PutInstance(in)
+		m.put(in)
+	case len(tasks) > 0:
+		f.RemoveTask(id, tasks[0])
+		m.tasks[id] = tasks[1:]
+	}
+}
+
 func checkChoice(t *rapid.T, m *naive, r *Request, a Assignment, i int) {
 	if why := m.reason(a.InstanceID, r); why != "" {
 		t.Fatalf("task %d was placed on %s in spite of %s", i, a.InstanceID, why)

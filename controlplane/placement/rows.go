@@ -12,18 +12,21 @@ type rows struct {
 }
 
 type row struct {
-	owner  mark
-	blocks [rowBlocks]*block
-	// versions are others after each change of a block: what was found out about a block
-	// with the same version still holds, in whichever clone.
+	owner mark
+	// version, and that of the block, is another one after each change of a block: what was
+	// found out about a row or a block with the same version still holds, in whichever clone.
+	version  mark
 	versions [rowBlocks]mark
+	blocks   [rowBlocks]*block
 }
 
 // of is the block with the number.
 func (r *rows) of(i int) *block { return r.list[i/rowBlocks].blocks[i%rowBlocks] }
 
-// version is the version of the block with the number.
-func (r *rows) version(i int) mark { return r.list[i/rowBlocks].versions[i%rowBlocks] }
+// rowOf is the part of a mask that is about the row with the number.
+func rowOf(mask []uint64, i int) []uint64 {
+	return mask[i*rowBlocks : min((i+1)*rowBlocks, len(mask))]
+}
 
 // add appends a block.
 func (r *rows) add(b *block, owner mark) {
@@ -46,7 +49,7 @@ func (r *rows) writable(i int, owner, version mark) *block {
 		b = &c
 		in.blocks[i%rowBlocks] = b
 	}
-	in.versions[i%rowBlocks] = version
+	in.version, in.versions[i%rowBlocks] = version, version
 	return b
 }
 
@@ -54,7 +57,7 @@ func (r *rows) writableRow(i int, owner mark) *row {
 	in := r.list[i/rowBlocks]
 	if in.owner != owner {
 		r.own(owner)
-		in = &row{owner: owner, blocks: in.blocks, versions: in.versions}
+		in = &row{owner: owner, version: in.version, versions: in.versions, blocks: in.blocks}
 		r.list[i/rowBlocks] = in
 	}
 	return in

@@ -24,7 +24,7 @@ type search struct {
 	// oneByOne tells that there are checks which only the instance itself can answer.
 	oneByOne bool
 
-	packings [resources]*packing // what is known of the tightest; nil if not asked for yet
+	survey *survey // nil if not asked for yet
 
 	scratch *scratch
 }
@@ -153,13 +153,14 @@ func (s *search) passesOneByOne(v View) bool {
 // settle leaves in the scope exactly the slots that pass.
 func (s *search) settle(scope []uint64) {
 	s.waitNoMore()
+	v := s.surveyed()
 	for i := range scope {
 		scope[i] &= s.candidates[i]
 		open := scope[i] &^ s.passed[i]
 		if open == 0 {
 			continue
 		}
-		good := open & s.fleet.rows.of(i).fitting(s.room)
+		good := open & v.row(s.fleet, i/rowBlocks).fitting[i%rowBlocks]
 		if s.oneByOne {
 			for lanes := good; lanes != 0; lanes &= lanes - 1 {
 				if !s.passesOneByOne(s.fleet.view(i<<wordShift + bits.TrailingZeros64(lanes))) {

@@ -49,7 +49,9 @@ func (t *tally) begin(f *Fleet, group, attribute string) {
 	for i, v := range c.values {
 		t.entries = append(t.entries, tallied{slots: v.slots, tasks: c.tasks[i]})
 	}
-	t.entries = append(t.entries, tallied{slots: f.hosts.carriersOf(attribute), lack: true, tasks: c.tasks[len(c.values)]})
+	if carriers := f.hosts.carriersOf(attribute); carriers.len() < f.Len() {
+		t.entries = append(t.entries, tallied{slots: carriers, lack: true, tasks: c.tasks[len(c.values)]})
+	}
 	for i := range t.entries {
 		t.order = append(t.order, &t.entries[i])
 	}

@@ -46,38 +46,38 @@ func TestPlace_PacksAsWellAfterEveryChange(t *testing.T) {
 	})
 }
 
-func TestPackings_KeepABoundedNumber(t *testing.T) {
-	var k packings
-	for i := range int32(10 * mostPackings) {
-		k.give(k.take(need{cpu, room{i, i}}, 1))
+func TestSurveys_KeepABoundedNumber(t *testing.T) {
+	var k surveys
+	for i := range int32(10 * mostSurveys) {
+		k.give(k.take(room{i, i}, 1))
 	}
-	if n := len(k.idle); n > mostPackings || n == 0 {
+	if n := len(k.idle); n > mostSurveys || n == 0 {
 		t.Errorf("%d are kept", n)
 	}
 }
 
-func TestPackings_GiveEachSearchItsOwn(t *testing.T) {
-	var k packings
-	first := k.take(need{}, 3)
-	if k.take(need{}, 3) == first {
+func TestSurveys_GiveEachSearchItsOwn(t *testing.T) {
+	var k surveys
+	first := k.take(room{}, 3)
+	if k.take(room{}, 3) == first {
 		t.Error("two searches have the same")
 	}
 	k.give(first)
-	if again := k.take(need{}, 5); again != first || len(again.blocks) != 5 {
+	if again := k.take(room{}, 5); again != first || len(again.rows) != 5 {
 		t.Error("what was given back is not taken again, or does not grow with the fleet")
 	}
 }
 
 func TestPlace_PacksTheFirstOfSeveralThatAreAsTight(t *testing.T) {
 	f := NewFleet()
-	for i := range 3 * wordBits {
+	for i := range 3 * rowBlocks * wordBits {
 		f.PutInstance(host(strconv.Itoa(i)))
 	}
-	for _, tight := range []string{"150", "90", "170"} {
+	for _, tight := range []string{"1200", "150", "90", "700", "170"} {
 		f.AddTask(tight, Use{CPU: 100, Group: "x"})
 	}
-	r := Request{Count: 3, CPU: 900, Strategies: []Strategy{BinpackCPU()}, Rand: seeded(1)}
-	if got := placedOn(Place(f, r)); !slices.Equal(got, []string{"90", "150", "170"}) {
+	r := Request{Count: 5, CPU: 900, Strategies: []Strategy{BinpackCPU()}, Rand: seeded(1)}
+	if got := placedOn(Place(f, r)); !slices.Equal(got, []string{"90", "150", "170", "700", "1200"}) {
 		t.Errorf("placed on %v", got)
 	}
 }
