@@ -8,9 +8,9 @@ import (
 const (
 	// abreast is how many sessions send in a round, so that requests of the API need not
 	// wait for a processor behind those of all hosts.
-	abreast = 32
+	abreast = 6
 	// restFactor is for how many times as long as a round took nothing is sent after it.
-	restFactor = 4
+	restFactor = 9
 	// maxRest is how long one who has something to say waits because of rests. Agents are
 	// silent for longer without being missed.
 	maxRest = time.Second

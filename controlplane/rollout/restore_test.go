@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -29,6 +30,24 @@ func TestPlan_UnhealthyTasksStayUntilOthersServe(t *testing.T) {
 		wantPlan(t, w.plan(), 1, 0)
 		if n := len(w.live()) - 7 + n; n != 0 {
 			t.Errorf("%d tasks too many are to go on", n)
+		}
+	}
+}
+
+func TestPlan_WhereSuccessorsFailAsWellTheOldestGoFirst(t *testing.T) {
+	w := failingService(t, 100, 200)
+	first := w.live()
+	w.plan()
+	w.pass(time.Minute)
+	for _, x := range w.live()[4:] {
+		w.run(x.ID)
+		w.health(x.ID, ecs.HealthStatusUNHEALTHY)
+	}
+	out := w.plan()
+	wantPlan(t, out, 4, 0)
+	for _, x := range out.Tasks {
+		if !slices.ContainsFunc(first, func(o *model.Task) bool { return o.ID == x.ID }) {
+			t.Errorf("%s is stopped, which came later", x.ID)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (p *planner) end(m *member, c *model.Task, reason string) {
 // stopUnhealthy stops the tasks that fail their health checks when others serve in their
 // places. Where maximumPercent leaves no room for those, it makes room: for as many at once as
 // minimumHealthyPercent gives leave to be without, and for one in any case (ECS API reference,
-// minimumHealthyPercent). Those that were started last go first: the others have served before.
+// minimumHealthyPercent). The oldest go first: where their successors fail as well, each has its try.
 func (p *planner) stopUnhealthy() {
 	var failing []*member
 	for _, m := range p.members {
@@ -47,7 +47,7 @@ func (p *planner) stopUnhealthy() {
 		return
 	}
 	slices.SortFunc(failing, func(a, b *member) int {
-		return cmp.Or(b.startedAt.Compare(a.startedAt), cmp.Compare(a.task.ID, b.task.ID))
+		return cmp.Or(a.startedAt.Compare(b.startedAt), cmp.Compare(a.task.ID, b.task.ID))
 	})
 	c := p.census()
 	surplus := len(failing) - max(0, p.limits.desired-c.healthy)
