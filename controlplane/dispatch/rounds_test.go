@@ -102,7 +102,7 @@ func TestRounds_WhoComesAtAQuietTimeSpeaksAtOnce(t *testing.T) {
 			if got := s.heard(); len(got) != 1 || !got[0].at.Equal(began) {
 				t.Fatalf("said %v, want something at %v", got, began)
 			}
-			time.Sleep(50 * time.Millisecond) // the turn and four times as long
+			time.Sleep((1 + restFactor) * 10 * time.Millisecond) // the turn and its rest
 		}
 	})
 }
@@ -150,15 +150,15 @@ func TestRounds_WhatComesInARestIsSaidTogetherAfterIt(t *testing.T) {
 					t.Errorf("speaker %d said %v, want %v", i, got, want)
 				}
 			}
-			if at := got[len(got)-1].at.Sub(began); at != 50*time.Millisecond {
-				t.Errorf("speaker %d had its last turn after %v, want 50 ms: a turn and a rest of four times as long", i, at)
+			if at := got[len(got)-1].at.Sub(began); at != (1+restFactor)*10*time.Millisecond {
+				t.Errorf("speaker %d had its last turn after %v, want that of a turn and a rest", i, at)
 			}
 		}
 	})
 }
 
 func TestRounds_AreOfAFewEachWhoHaveWaitedLongest(t *testing.T) {
-	const takes, many = 15 * time.Millisecond, 30 // rounds
+	const takes, many = 75 * time.Millisecond / (1 + restFactor), 30 // rounds
 	inBubble(t, same(1+many*abreast, takes), func(_ *rounds, all []*speaker) {
 		all[0].mark() // while it speaks, and rests, the others gather
 		synctest.Wait()
@@ -180,7 +180,7 @@ func TestRounds_AreOfAFewEachWhoHaveWaitedLongest(t *testing.T) {
 }
 
 func TestRounds_NobodyWaitsForLongBecauseOfRests(t *testing.T) {
-	const takes = 41 * time.Millisecond
+	const takes = 205 * time.Millisecond / (1 + restFactor)
 	inBubble(t, same(1+5*abreast, takes), func(_ *rounds, all []*speaker) {
 		began := time.Now()
 		for _, s := range all {
@@ -209,7 +209,7 @@ func TestRounds_WhoIsStuckHoldsNobodyUp(t *testing.T) {
 		for _, s := range all[1:] {
 			s.mark()
 		}
-		time.Sleep(5*time.Millisecond + maxStall)
+		time.Sleep((1+restFactor)*time.Millisecond + maxStall)
 		for i, s := range all {
 			if len(s.heard()) != 1 {
 				t.Fatalf("speaker %d of %d has had no turn", i, len(all))
