@@ -164,6 +164,16 @@ func TestSTS_IsAskedOnceUntilShortlyBeforeTheEnd(t *testing.T) {
 	}
 }
 
+func TestSTS_IsNotAskedByWhoLookedBeforeAnotherHadTheAnswer(t *testing.T) {
+	server, roles := newSTS(t)
+	for range 2 {
+		c, err := roles.sts.assume(t.Context(), assumed{roleARN, "session"}, epoch)
+		if err != nil || c.AccessKeyID != "TEMP1" || server.calls.Load() != 1 {
+			t.Errorf("%s, %v after %d calls", c.AccessKeyID, err, server.calls.Load())
+		}
+	}
+}
+
 func TestSTS_WhatIsStillGoodServesWhileItFails(t *testing.T) {
 	server, roles := newSTS(t)
 	if _, err := roles.Get(t.Context(), roleARN, "session", epoch); err != nil {

@@ -55,10 +55,8 @@ func newAssumer(c STSConfig) (*assumer, error) {
 
 func (a *assumer) get(ctx context.Context, role, session string, now time.Time) (Credentials, error) {
 	key := assumed{role, session}
-	a.mu.Lock()
-	c, ok := a.kept[key]
-	a.mu.Unlock()
-	if ok && now.Add(refreshBefore).Before(c.Expiration) {
+	c := a.cached(key)
+	if c.freshAt(now) {
 		return c, nil
 	}
 	// One request for all who ask at once; it goes on if the first of them gives up.
@@ -74,14 +72,29 @@ func (a *assumer) get(ctx context.Context, role, session string, now time.Time) 
 		if r.Err == nil {
 			return r.Val.(Credentials), nil
 		}
-		if ok && now.Before(c.Expiration) {
+		if now.Before(c.Expiration) {
 			return c, nil // still good; the next request tries again
 		}
 		return Credentials{}, r.Err
 	}
 }
 
+// cached returns what is kept, perhaps no longer good; the zero value if nothing is.
+func (a *assumer) cached(key assumed) Credentials {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.kept[key]
+}
+
+// freshAt reports whether they need not be replaced yet.
+func (c Credentials) freshAt(now time.Time) bool {
+	return now.Add(refreshBefore).Before(c.Expiration)
+}
+
 func (a *assumer) assume(ctx context.Context, key assumed, now time.Time) (Credentials, error) {
+	if c := a.cached(key); c.freshAt(now) {
+		return c, nil // another request has ended since its caller looked
+	}
 	out, err := a.client.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: &key.role, RoleSessionName: &key.session})
 	if err != nil {
 		return Credentials{}, fmt.Errorf("assume role %s: %w", key.role, err)
