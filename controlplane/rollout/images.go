@@ -13,20 +13,22 @@ func (p *planner) pinImages() {
 	primary := p.svc.Primary()
 	first := map[string]*model.Task{}
 	found := map[string]string{}
-	look := func(t *model.Task) {
+	look := func(t *model.Task) (news bool) {
 		for i := range t.Containers {
 			c := &t.Containers[i]
 			if c.ImageDigest == "" || primary.Images[c.Name] != "" {
 				continue
 			}
+			news = true
 			if f := first[c.Name]; f == nil || earlier(t, f) {
 				first[c.Name], found[c.Name] = t, c.ImageDigest
 			}
 		}
+		return news
 	}
 	for _, m := range p.members {
 		if m.digests && m.deployment == primary.ID {
-			look(m.task)
+			m.digests = look(m.task)
 		}
 	}
 	for _, t := range p.ended {

@@ -35,7 +35,7 @@ type member struct {
 	stopping       bool     // it is to stop
 	lost           bool     // it was noted as lost
 	inTraffic      bool
-	digests        bool // some image digests are known
+	digests        bool // some image digests are known that its deployment may not have noted
 
 	// What one plan makes of it.
 	standing standing

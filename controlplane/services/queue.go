@@ -101,20 +101,20 @@ func (q *queue) take() (model.ServiceKey, bool) {
 	return k, true
 }
 
-// done gives a key back. It comes up again at wakeAt (zero: not), at once if that has
-// come, and when it is marked, but then not before it has rested.
-func (q *queue) done(k model.ServiceKey, wakeAt time.Time, rest time.Duration) {
+// done gives a key back. It comes up again when it is marked, and when the outlook says, but not
+// before it has rested.
+func (q *queue) done(k model.ServiceKey, next outlook) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s, now := q.keys[k], time.Now()
+	s, now, rest := q.keys[k], time.Now(), next.rest()
 	switch {
-	case !wakeAt.IsZero() && !wakeAt.After(now), s.marked && rest == 0:
+	case next.again, rest == 0 && (s.marked || !next.wakeAt.IsZero() && !next.wakeAt.After(now)):
 		q.enqueue(k, s)
 	case rest > 0:
-		s.phase, s.wakeAt = resting, wakeAt
+		s.phase, s.wakeAt = resting, next.wakeAt
 		q.setTimer(k, s, now.Add(rest))
 	default:
-		q.toIdle(k, s, wakeAt)
+		q.toIdle(k, s, next.wakeAt)
 	}
 }
 

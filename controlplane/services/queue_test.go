@@ -10,8 +10,8 @@ import (
 )
 
 // looks takes keys from a queue for a while and says when it got each. Every look is
-// followed by the same rest and, if wakeIn is not zero, a wish to be woken then.
-func looks(t *testing.T, q *queue, d, rest, wakeIn time.Duration) []time.Duration {
+// of the same cost and, if wakeIn is not zero, has a wish to be woken then.
+func looks(t *testing.T, q *queue, d, cost, wakeIn time.Duration) []time.Duration {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
@@ -21,12 +21,14 @@ func looks(t *testing.T, q *queue, d, rest, wakeIn time.Duration) []time.Duratio
 		if err != nil {
 			return at
 		}
-		at = append(at, time.Since(start))
-		var wakeAt time.Time
-		if wakeIn != 0 {
-			wakeAt = time.Now().Add(wakeIn)
+		if at = append(at, time.Since(start)); len(at) > 1000 {
+			t.Fatalf("looks without an end, at %v …", at[:20])
 		}
-		q.done(k, wakeAt, rest)
+		next := outlook{cost: cost}
+		if wakeIn != 0 {
+			next.wakeAt = time.Now().Add(wakeIn)
+		}
+		q.done(k, next)
 	}
 }
 
@@ -42,10 +44,10 @@ func TestQueue_ManyMarksDuringARestAreOneLook(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 		}()
-		at := looks(t, q, time.Second, 10*time.Millisecond, 0)
+		at := looks(t, q, time.Second, time.Millisecond, 0)
 		<-ended
-		if len(at) != 11 || at[1] != 10*time.Millisecond || at[10] != 100*time.Millisecond {
-			t.Errorf("looks at %v, want one each 10ms until 100ms", at)
+		if len(at) != 12 || at[1] != restFactor*time.Millisecond || at[11] != 11*restFactor*time.Millisecond {
+			t.Errorf("looks at %v, want one each %dms until the last mark was seen", at, restFactor)
 		}
 		q.mu.Lock()
 		remembered := len(q.keys)
@@ -56,22 +58,23 @@ func TestQueue_ManyMarksDuringARestAreOneLook(t *testing.T) {
 	})
 }
 
-func TestQueue_WakesWhenAskedToAndDoesNotRestIfThatIsNow(t *testing.T) {
+func TestQueue_WakesWhenAskedToAndDoesNotRestIfThereIsMoreToDo(t *testing.T) {
 	for name, c := range map[string]struct {
-		rest, wakeIn time.Duration
+		cost, wakeIn time.Duration
 		want         int // looks within a second
 	}{
-		"later than the rest":   {10 * time.Millisecond, 90 * time.Millisecond, 12},
-		"before the rest ends":  {90 * time.Millisecond, 10 * time.Millisecond, 12},
-		"without a rest":        {0, 90 * time.Millisecond, 12},
-		"never, and not marked": {90 * time.Millisecond, 0, 1},
+		"later than the rest":       {time.Millisecond, 90 * time.Millisecond, 12},
+		"before the rest ends":      {10 * time.Millisecond, 10 * time.Millisecond, 12},
+		"before the look has ended": {10 * time.Millisecond, -time.Millisecond, 12},
+		"without a rest":            {0, 90 * time.Millisecond, 12},
+		"never, and not marked":     {10 * time.Millisecond, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				q := newQueue()
 				defer q.close()
 				q.mark(model.ServiceKey{Cluster: "c", Name: "web"})
-				if at := looks(t, q, time.Second, c.rest, c.wakeIn); len(at) != c.want {
+				if at := looks(t, q, time.Second, c.cost, c.wakeIn); len(at) != c.want {
 					t.Errorf("%d looks at %v, want %d", len(at), at, c.want)
 				}
 			})
@@ -86,7 +89,7 @@ func TestQueue_WakesWhenAskedToAndDoesNotRestIfThatIsNow(t *testing.T) {
 			if _, err := q.next(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			q.done(k, time.Now(), time.Hour)
+			q.done(k, outlook{again: true, cost: time.Hour})
 		}
 		if d := time.Since(start); d != 0 {
 			t.Errorf("a plan that had more to do rested for %v", d)

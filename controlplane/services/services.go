@@ -109,7 +109,7 @@ func (l *Loop) work(ctx context.Context) error {
 		}
 		start := time.Now()
 		next, err := l.tend(ctx, key)
-		l.queue.done(key, next.wakeAt, restAfter(next.cost))
+		l.queue.done(key, next)
 		if err != nil {
 			return fmt.Errorf("looking after service %s in cluster %s: %w", key.Name, key.Cluster, err)
 		}
@@ -119,7 +119,8 @@ func (l *Loop) work(ctx context.Context) error {
 
 // A plan goes through all tasks of its service, and each of them may report at any moment.
 // A service rests for restFactor times what its last plan took, so that it takes no more than
-// a tenth of a processor however many reports come; mostRest bounds how late that makes it.
+// a tenth of a processor however many reports come, and however many tasks are about to count as
+// healthy; mostRest bounds how late that makes it.
 // Below leastRest a rest saves less than its timer costs.
 const (
 	restFactor = 9
@@ -127,9 +128,10 @@ const (
 	mostRest   = time.Second
 )
 
-func restAfter(cost time.Duration) time.Duration {
-	rest := min(restFactor*cost, mostRest)
-	if rest < leastRest {
+// rest is how long the service is not to be looked at again, whatever happens.
+func (o outlook) rest() time.Duration {
+	rest := min(restFactor*o.cost, mostRest)
+	if o.again || rest < leastRest {
 		return 0
 	}
 	return rest

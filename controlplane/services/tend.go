@@ -26,6 +26,7 @@ const maxEvents = 100
 type outlook struct {
 	wakeAt time.Time     // when to look again though nothing has changed; zero for never
 	cost   time.Duration // what planning took, the commit not included
+	again  bool          // at once: there is more to do, or the plan was outdated
 }
 
 // tend looks after one service once. The plan is made on a snapshot, while
@@ -44,13 +45,13 @@ func (l *Loop) tend(ctx context.Context, key model.ServiceKey) (next outlook, er
 	in := l.input(view, service, now)
 	in.Roster = roster
 	out := rollout.Plan(in)
-	next = outlook{wakeAt: out.WakeAt, cost: time.Since(now)}
+	next = outlook{wakeAt: out.WakeAt, cost: time.Since(now), again: out.WakeAt.Equal(now)}
 	if out.Service == service && len(out.Tasks)+len(out.Events) == 0 && !out.StartsAny() {
 		return next, nil
 	}
 	err = l.carryOut(ctx, groundsOf(view, in, out), out, sharesOf(in, out))
 	if errors.Is(err, errOutdated) {
-		next.wakeAt = now
+		next.again = true
 		return next, nil
 	}
 	return next, err
