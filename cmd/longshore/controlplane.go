@@ -8,11 +8,9 @@ import (
 	"net"
 	"os"
 	"regexp"
-	"runtime/debug"
 	"strings"
 	"time"
 
-	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/miekg/dns"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -213,12 +211,15 @@ func newControlPlane() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			prepareMemory(log)
 			plane, err := controlplane.New(cmd.Context(), cfg)
 			if err != nil {
 				closeListeners(cfg)
 				return err
 			}
-			collectGarbage(cmd.Context(), plane, log)
+			if os.Getenv("GOGC") == "" {
+				go plane.CollectGarbage(cmd.Context())
+			}
 			return runControlPlane(cmd.Context(), plane, cfg)
 		},
 	}
@@ -227,38 +228,6 @@ func newControlPlane() *cobra.Command {
 	logs.Add(cmd.Flags())
 	cmd.Flags().StringVar(&dataDir, "data-dir", "/var/lib/longshore/controlplane", "folder of the embedded etcd and of this control plane's identity")
 	return cmd
-}
-
-// collectGarbage has the control plane say when garbage is collected, until ctx ends, unless
-// GOGC says it. Where memory would become more than half of the machine's, or of what its control group
-// may take, garbage is collected before; GOMEMLIMIT overrides that.
-func collectGarbage(ctx context.Context, plane *controlplane.ControlPlane, log *slog.Logger) {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		if memory, err := availableMemory(); err == nil {
-			debug.SetMemoryLimit(int64(memory / 2))
-		} else {
-			log.Warn("how much memory there is could not be found out; GOMEMLIMIT can say it", "error", err)
-		}
-	}
-	if os.Getenv("GOGC") == "" {
-		go plane.CollectGarbage(ctx)
-	}
-}
-
-// availableMemory is what the machine has, or the process's control group may take, in bytes.
-func availableMemory() (uint64, error) {
-	machine, err := memlimit.FromSystem()
-	if err != nil {
-		return 0, err
-	}
-	group, err := memlimit.FromCgroup()
-	if errors.Is(err, memlimit.ErrNoLimit) || errors.Is(err, memlimit.ErrNoCgroup) || errors.Is(err, memlimit.ErrCgroupsNotSupported) {
-		return machine, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	return min(machine, group), nil
 }
 
 func runControlPlane(ctx context.Context, plane *controlplane.ControlPlane, cfg controlplane.Config) error {
