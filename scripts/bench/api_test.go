@@ -44,7 +44,7 @@ func (a *api) post(ctx context.Context, operation string, body []byte) ([]byte, 
 		return nil, fmt.Errorf("%s: %w", operation, err)
 	}
 	defer answer.Body.Close()
-	out, err := io.ReadAll(answer.Body)
+	out, err := readAnswer(answer)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%s: reading the answer: %w", operation, err)
@@ -52,6 +52,16 @@ func (a *api) post(ctx context.Context, operation string, body []byte) ([]byte, 
 		return nil, fmt.Errorf("%s: %s: %s", operation, answer.Status, out)
 	}
 	return out, nil
+}
+
+// readAnswer takes no more memory than the answer has, which the control plane says first.
+func readAnswer(answer *http.Response) ([]byte, error) {
+	if answer.ContentLength < 0 {
+		return io.ReadAll(answer.Body)
+	}
+	out := make([]byte, answer.ContentLength)
+	_, err := io.ReadFull(answer.Body, out)
+	return out, err
 }
 
 // call makes one call that must succeed.
