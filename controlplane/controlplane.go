@@ -112,6 +112,8 @@ type ControlPlane struct {
 	registry *prometheus.Registry
 	targets  *catalog.Catalog // the target groups, whoever leads
 
+	answering atomic.Int64 // requests of the API that are under way
+
 	term   atomic.Pointer[term] // nil while it does not lead
 	mu     sync.Mutex
 	leader leader.Addresses // who leads, as far as is known

@@ -69,6 +69,8 @@ func (c *ControlPlane) serveAPI(ctx context.Context) error {
 // route answers a request here if this control plane leads, and otherwise hands
 // it to the one that does. Around an election it waits a little.
 func (c *ControlPlane) route(w http.ResponseWriter, r *http.Request) {
+	c.answering.Add(1)
+	defer c.answering.Add(-1)
 	patience, cancel := context.WithTimeout(r.Context(), electionPatience)
 	defer cancel()
 	for {

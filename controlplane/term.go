@@ -44,7 +44,9 @@ func (c *ControlPlane) lead(ctx context.Context, t leader.Term) error {
 	}
 	feed := names.New(s.View())
 	s.Observe(feed.Observe) // before the dispatcher, so that names are told of before tasks
-	dispatcher := dispatch.New(dispatch.Config{Store: s, DisconnectAfter: c.cfg.DisconnectAfter, Logger: log, Registry: registry})
+	dispatcher := dispatch.New(dispatch.Config{
+		Store: s, DisconnectAfter: c.cfg.DisconnectAfter, Busy: func() bool { return c.answering.Load() > 0 }, Logger: log, Registry: registry,
+	})
 	scheduler := services.New(services.Config{Store: s, Settings: c.rolloutSettings(), Logger: log, Registry: registry})
 	targets := endpoints.NewIndex(s)
 	reap := reaper.New(reaper.Config{Store: s, GiveUpAfter: c.cfg.GiveUpAfter, StoppedTaskRetention: c.cfg.StoppedTaskRetention, Logger: log})

@@ -26,8 +26,11 @@ type Config struct {
 	// shown as not connected and gets no new tasks; up to three times as long in a
 	// large fleet, see Session.Pace. Default 5 s.
 	DisconnectAfter time.Duration
-	Logger          *slog.Logger
-	Registry        prometheus.Registerer // may be nil
+	// Busy tells whether requests of the API are under way, which agents are told less often beside.
+	// Default: always.
+	Busy     func() bool
+	Logger   *slog.Logger
+	Registry prometheus.Registerer // may be nil
 }
 
 // ErrUnknownInstance: the instance is not registered (any more).
@@ -59,11 +62,15 @@ func New(cfg Config) *Dispatcher {
 	if cfg.DisconnectAfter == 0 {
 		cfg.DisconnectAfter = 5 * time.Second
 	}
+	if cfg.Busy == nil {
+		cfg.Busy = func() bool { return true }
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	d := &Dispatcher{
 		cfg:      cfg,
+		rounds:   rounds{busy: cfg.Busy},
 		sessions: map[InstanceKey]*Session{},
 		watched:  map[InstanceKey]*presence{},
 		silent:   map[InstanceKey]time.Time{},

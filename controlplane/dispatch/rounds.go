@@ -9,8 +9,10 @@ const (
 	// abreast is how many sessions send in a round, so that requests of the API need not
 	// wait for a processor behind those of all hosts.
 	abreast = 6
-	// restFactor is for how many times as long as a round took nothing is sent after it.
-	restFactor = 9
+	// busyRest is for how many times as long as a round took nothing is sent after it while requests
+	// of the API are under way, and quietRest while none are.
+	busyRest  = 9
+	quietRest = 2
 	// maxRest is how long one who has something to say waits because of rests. Agents are
 	// silent for longer without being missed.
 	maxRest = time.Second
@@ -29,6 +31,8 @@ const (
 // So what there is to say to an agent gathers under load, and messages carry more instead of
 // there being more of them.
 type rounds struct {
+	busy func() bool // whether requests of the API are under way
+
 	mu       sync.Mutex
 	due      queue // who waits for a turn
 	speaking int   // who has one, in the round under way; 0: none is
@@ -189,7 +193,10 @@ func (r *rounds) begin(now time.Time) {
 func (r *rounds) end(now time.Time) {
 	r.rest = 0
 	if took := now.Sub(r.began); took < maxStall { // otherwise nearly all of that was rest
-		r.rest = restFactor * took
+		r.rest = quietRest * took
+		if r.busy() {
+			r.rest = busyRest * took
+		}
 	}
 	r.rested = now.Add(r.rest)
 }

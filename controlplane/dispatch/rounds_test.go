@@ -70,7 +70,7 @@ func (s *speaker) heard() []spoken {
 func inBubble(t *testing.T, takes []time.Duration, test func(r *rounds, all []*speaker)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := &rounds{}
+		r := &rounds{busy: func() bool { return true }}
 		ctx, cancel := context.WithCancel(context.Background())
 		var group sync.WaitGroup
 		var all []*speaker
@@ -102,7 +102,7 @@ func TestRounds_WhoComesAtAQuietTimeSpeaksAtOnce(t *testing.T) {
 			if got := s.heard(); len(got) != 1 || !got[0].at.Equal(began) {
 				t.Fatalf("said %v, want something at %v", got, began)
 			}
-			time.Sleep((1 + restFactor) * 10 * time.Millisecond) // the turn and its rest
+			time.Sleep((1 + busyRest) * 10 * time.Millisecond) // the turn and its rest
 		}
 	})
 }
@@ -150,15 +150,32 @@ func TestRounds_WhatComesInARestIsSaidTogetherAfterIt(t *testing.T) {
 					t.Errorf("speaker %d said %v, want %v", i, got, want)
 				}
 			}
-			if at := got[len(got)-1].at.Sub(began); at != (1+restFactor)*10*time.Millisecond {
+			if at := got[len(got)-1].at.Sub(began); at != (1+busyRest)*10*time.Millisecond {
 				t.Errorf("speaker %d had its last turn after %v, want that of a turn and a rest", i, at)
 			}
 		}
 	})
 }
 
+func TestRounds_RestLessWhileNoRequestsAreUnderWay(t *testing.T) {
+	const takes = 10 * time.Millisecond
+	inBubble(t, same(1+abreast, takes), func(r *rounds, all []*speaker) {
+		r.busy = func() bool { return false }
+		began := time.Now()
+		for _, s := range all { // the first speaks, and the others gather
+			s.mark()
+		}
+		time.Sleep(time.Second)
+		for i, s := range all[1:] {
+			if got := s.heard(); len(got) != 1 || got[0].at.Sub(began) != (1+quietRest)*takes {
+				t.Errorf("speaker %d said %v, want something %v after %v", i+1, got, (1+quietRest)*takes, began)
+			}
+		}
+	})
+}
+
 func TestRounds_AreOfAFewEachWhoHaveWaitedLongest(t *testing.T) {
-	const takes, many = 75 * time.Millisecond / (1 + restFactor), 30 // rounds
+	const takes, many = 75 * time.Millisecond / (1 + busyRest), 30 // rounds
 	inBubble(t, same(1+many*abreast, takes), func(_ *rounds, all []*speaker) {
 		all[0].mark() // while it speaks, and rests, the others gather
 		synctest.Wait()
@@ -168,7 +185,7 @@ func TestRounds_AreOfAFewEachWhoHaveWaitedLongest(t *testing.T) {
 		time.Sleep(time.Minute)
 		began := all[0].heard()[0].at
 		for i, s := range all[1:] {
-			want := time.Duration(1+i/abreast) * (1 + restFactor) * takes
+			want := time.Duration(1+i/abreast) * (1 + busyRest) * takes
 			if want > maxRest {
 				break // there is no time for more rests
 			}
@@ -180,14 +197,14 @@ func TestRounds_AreOfAFewEachWhoHaveWaitedLongest(t *testing.T) {
 }
 
 func TestRounds_NobodyWaitsForLongBecauseOfRests(t *testing.T) {
-	const takes = 205 * time.Millisecond / (1 + restFactor)
+	const takes = 205 * time.Millisecond / (1 + busyRest)
 	inBubble(t, same(1+5*abreast, takes), func(_ *rounds, all []*speaker) {
 		began := time.Now()
 		for _, s := range all {
 			s.mark()
 		}
 		time.Sleep(time.Minute)
-		const each = takes + restFactor*takes // the last round does not wait for all of that
+		const each = takes + busyRest*takes // the last round does not wait for all of that
 		want := map[time.Duration]int{0: 1, each: abreast, 2 * each: abreast, 3 * each: abreast, 4 * each: abreast, maxRest: abreast}
 		at := map[time.Duration]int{}
 		for _, s := range all {
@@ -209,7 +226,7 @@ func TestRounds_WhoIsStuckHoldsNobodyUp(t *testing.T) {
 		for _, s := range all[1:] {
 			s.mark()
 		}
-		time.Sleep((1+restFactor)*time.Millisecond + maxStall)
+		time.Sleep((1+busyRest)*time.Millisecond + maxStall)
 		for i, s := range all {
 			if len(s.heard()) != 1 {
 				t.Fatalf("speaker %d of %d has had no turn", i, len(all))
@@ -259,7 +276,7 @@ func TestRounds_WhoLeavesIsNotWaitedFor(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		r.leave(all[1].turn) // while it waits
 		r.leave(all[0].turn) // while it speaks
-		time.Sleep(restFactor * time.Millisecond)
+		time.Sleep(busyRest * time.Millisecond)
 		if len(all[2].heard()) != 1 || len(all[1].heard()) != 0 {
 			t.Errorf("said %v and %v, want that only the last had a turn", all[1].heard(), all[2].heard())
 		}
@@ -273,7 +290,7 @@ func TestRounds_WhoLeavesIsNotWaitedFor(t *testing.T) {
 }
 
 func TestRounds_WhatIsLateWaitsForCompanyOnlyInACrowd(t *testing.T) {
-	const takes = crowded/restFactor + 1
+	const takes = crowded/busyRest + 1
 	inBubble(t, []time.Duration{takes, 0, takes / 2}, func(r *rounds, all []*speaker) {
 		late := func(s *speaker) {
 			s.mu.Lock()
