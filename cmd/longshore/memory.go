@@ -28,7 +28,7 @@ func prepareMemory(log *slog.Logger) {
 	if limit == math.MaxInt64 || !hugePagesOnAdvice() {
 		return
 	}
-	if err := adviseHugePages(int(min(limit/2, mostAdvised))); err != nil {
+	if err := adviseHugePages(int(min(limit/2, mostAdvised, math.MaxInt))); err != nil {
 		log.Debug("memory comes in small pages", "error", err)
 	}
 }
@@ -68,6 +68,9 @@ func hugePagesOnAdvice() bool {
 // (Go 1.21.1 took that back). It uses the lowest free addresses first, and advice stays with addresses:
 // so it is given for a slice that is dropped at once, and that nobody has written to.
 func adviseHugePages(size int) error {
+	if size < 2*hugePageSize {
+		return fmt.Errorf("%d bytes need not hold a huge page of %d", size, hugePageSize)
+	}
 	if err := canMap(size); err != nil {
 		return err
 	}

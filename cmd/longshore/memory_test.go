@@ -49,6 +49,14 @@ func TestAdviseHugePages_TheHeapGrowsIntoThem(t *testing.T) {
 	runtime.KeepAlive(grown)
 }
 
+func TestAdviseHugePages_WhereMemoryIsLessThanAPageItIsLeftAlone(t *testing.T) {
+	for _, size := range []int{0, 1, hugePageSize} {
+		if err := adviseHugePages(size); err == nil {
+			t.Errorf("%d bytes were taken for a huge page", size)
+		}
+	}
+}
+
 func TestAdviseHugePages_WhereAddressesAreFewItIsLeftAlone(t *testing.T) {
 	var before unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_AS, &before); err != nil {

@@ -26,8 +26,8 @@ type Config struct {
 	// shown as not connected and gets no new tasks; up to three times as long in a
 	// large fleet, see Session.Pace. Default 5 s.
 	DisconnectAfter time.Duration
-	// Busy tells whether requests of the API are under way, which agents are told less often beside.
-	// Default: always.
+	// Busy tells whether requests of the API are under way; while some are, agents are told things less
+	// often. Default: there always are.
 	Busy     func() bool
 	Logger   *slog.Logger
 	Registry prometheus.Registerer // may be nil

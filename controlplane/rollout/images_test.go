@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -42,6 +43,19 @@ func TestPlan_TheFirstTaskPinsTheImagesOfItsDeployment(t *testing.T) {
 	w.plan()
 	if got := w.svc.Primary().Images; got != nil {
 		t.Errorf("the tasks of another deployment pinned %v", got)
+	}
+}
+
+// A plan may be outdated before it is stored; the roster that it used goes on to the next one.
+func TestPlan_ThatWasNotStoredPinsAgain(t *testing.T) {
+	w := steady(t, 2, 2)
+	w.runs("sha256:1")
+	in := w.input()
+	in.Tasks, in.Roster = nil, NewRoster(slices.Values(w.tasks))
+	for i := range 2 {
+		if got := Plan(in).Service.Primary().Images["main"]; got != "sha256:1" {
+			t.Errorf("plan %d pins %q, want sha256:1", i, got)
+		}
 	}
 }
 
