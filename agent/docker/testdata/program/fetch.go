@@ -1,15 +1,21 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 )
+
+// attempts bounds how often a connection is tried.
+const attempts = 4
 
 // fetch writes each answer into a file named for what was asked: its status in
 // the first line, or "error", then its body.
@@ -22,7 +28,9 @@ func fetch() {
 	if err != nil || v4 == "" {
 		fail("ECS_CONTAINER_METADATA_URI_V4 is no address: " + v4)
 	}
-	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: 4 * time.Second}).DialContext,
+	}}
 	for _, request := range []struct{ name, method, url, body string }{
 		{"container", http.MethodGet, v4, ""},
 		{"task", http.MethodGet, v4 + "/task", ""},
@@ -45,21 +53,31 @@ func fetch() {
 	}
 }
 
+// answer asks, and asks again where no connection came about, as SDKs do: whose
+// request was sent is not asked again.
 func answer(client *http.Client, method, address, body string) string {
+	for attempt := 1; ; attempt++ {
+		text, connected := answerOnce(client, method, address, body)
+		if connected || attempt == attempts {
+			return text
+		}
+		fmt.Println("attempt", attempt, "of", method, address+":", text)
+	}
+}
+
+func answerOnce(client *http.Client, method, address, body string) (text string, connected bool) {
 	request, err := http.NewRequest(method, address, strings.NewReader(body))
 	if err != nil {
-		return "error\n" + err.Error()
+		return "error\n" + err.Error(), false
 	}
-	response, err := client.Do(request)
+	trace := httptrace.WithClientTrace(request.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }})
+	response, err := client.Do(request.WithContext(trace))
 	if err != nil {
-		return "error\n" + err.Error()
+		return fmt.Sprintf("error\nconnected: %t: %v", connected, err), connected
 	}
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return "error\n" + err.Error()
+	answer, err := io.ReadAll(response.Body)
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		return "error\n" + err.Error(), true
 	}
-	if err := response.Body.Close(); err != nil {
-		return "error\n" + err.Error()
-	}
-	return fmt.Sprintf("%d\n%s", response.StatusCode, text)
+	return fmt.Sprintf("%d\n%s", response.StatusCode, answer), true
 }
