@@ -63,6 +63,9 @@ func (h *Handler) inCluster(kind string, c model.ClusterName, nameOrARN string) 
 	if cluster != "" && cluster != c {
 		return "", invalid("Invalid identifier: Identifier is for cluster %s. Your cluster is %s", cluster, c)
 	}
+	if kind == kindTask && len(name) != 32 && len(name) != 36 { // 36: as UUIDs, which ECS gave once
+		return "", invalid("taskId length should be one of [32,36], but %q has %d", clip(name), len(name))
+	}
 	return name, nil
 }
 

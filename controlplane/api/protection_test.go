@@ -90,8 +90,9 @@ func TestTaskProtection_AnswersFailuresBesideWhatItProtected(t *testing.T) {
 	standalone := *f.run(c, definition, 1).Tasks[0].TaskArn
 	must(f.StopTask(f.ctx, &awsecs.StopTaskInput{Cluster: &c, Task: &stopping}))(t)
 	f.stopNow(stopped)
-	unknown := owner.TaskARN("c", "x")
-	tasks := []string{good, stopping, stopped, standalone, "x"}
+	unknownID := model.NewTaskID()
+	unknown := owner.TaskARN("c", unknownID)
+	tasks := []string{good, stopping, stopped, standalone, string(unknownID)}
 	want := []string{stopping + " TASK_NOT_VALID", stopped + " MISSING", standalone + " TASK_NOT_VALID", unknown + " MISSING"}
 	check := func(protected []types.ProtectedTask, failures []types.Failure) {
 		t.Helper()
@@ -111,19 +112,20 @@ func TestTaskProtection_AnswersFailuresBesideWhatItProtected(t *testing.T) {
 
 func TestTaskProtection_Refuses(t *testing.T) {
 	f := newFixture(t)
-	c := f.cluster("c")
+	c, id := f.cluster("c"), string(model.NewTaskID())
 	for name, r := range map[string]struct {
 		cluster string
 		tasks   []string
 		minutes *int32
 		code    string
 	}{
-		"no minutes":        {c, []string{"x"}, aws.Int32(0), "InvalidParameterException"},
-		"too many minutes":  {c, []string{"x"}, aws.Int32(2881), "InvalidParameterException"},
+		"no minutes":        {c, []string{id}, aws.Int32(0), "InvalidParameterException"},
+		"too many minutes":  {c, []string{id}, aws.Int32(2881), "InvalidParameterException"},
 		"no task":           {c, []string{}, nil, "InvalidParameterException"},
-		"eleven tasks":      {c, slices.Repeat([]string{"x"}, 11), nil, "InvalidParameterException"},
-		"another cluster's": {c, []string{owner.TaskARN("d", "x")}, nil, "InvalidParameterException"},
-		"no such cluster":   {"none", []string{"x"}, nil, "ClusterNotFoundException"},
+		"eleven tasks":      {c, slices.Repeat([]string{id}, 11), nil, "InvalidParameterException"},
+		"another cluster's": {c, []string{owner.TaskARN("d", model.TaskID(id))}, nil, "InvalidParameterException"},
+		"no task's id":      {c, []string{"x"}, nil, "InvalidParameterException"},
+		"no such cluster":   {"none", []string{id}, nil, "ClusterNotFoundException"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := f.UpdateTaskProtection(f.ctx, &awsecs.UpdateTaskProtectionInput{
@@ -131,8 +133,8 @@ func TestTaskProtection_Refuses(t *testing.T) {
 			wantError(t, err, r.code, "")
 		})
 	}
-	_, err := f.GetTaskProtection(f.ctx, &awsecs.GetTaskProtectionInput{Cluster: &c, Tasks: slices.Repeat([]string{"x"}, 101)})
+	_, err := f.GetTaskProtection(f.ctx, &awsecs.GetTaskProtectionInput{Cluster: &c, Tasks: slices.Repeat([]string{id}, 101)})
 	wantError(t, err, "InvalidParameterException", "")
-	_, err = f.GetTaskProtection(f.ctx, &awsecs.GetTaskProtectionInput{Cluster: aws.String("none"), Tasks: []string{"x"}})
+	_, err = f.GetTaskProtection(f.ctx, &awsecs.GetTaskProtectionInput{Cluster: aws.String("none"), Tasks: []string{id}})
 	wantError(t, err, "ClusterNotFoundException", "Cluster not found.")
 }

@@ -43,8 +43,10 @@ func TestStopTask_Refuses(t *testing.T) {
 	c, other := f.cluster("c"), f.cluster("other")
 	f.host(c, 4096, 4096)
 	arn := f.run(c, f.definition("web"), 1).Tasks[0].TaskArn
-	_, err := f.StopTask(f.ctx, &awsecs.StopTaskInput{Cluster: &c, Task: aws.String("0123")})
+	_, err := f.StopTask(f.ctx, &awsecs.StopTaskInput{Cluster: &c, Task: aws.String(strings.Repeat("0", 32))})
 	wantError(t, err, "InvalidParameterException", "The referenced task was not found.")
+	_, err = f.StopTask(f.ctx, &awsecs.StopTaskInput{Cluster: &c, Task: aws.String("0123")})
+	wantError(t, err, "InvalidParameterException", `taskId length should be one of [32,36], but "0123" has 4`)
 	_, err = f.StopTask(f.ctx, &awsecs.StopTaskInput{Cluster: &other, Task: arn})
 	wantError(t, err, "InvalidParameterException", "Invalid identifier: Identifier is for cluster c. Your cluster is other")
 	_, err = f.StopTask(f.ctx, &awsecs.StopTaskInput{Cluster: &c, Task: arn, Reason: aws.String(strings.Repeat("x", 256))})
@@ -58,18 +60,20 @@ func TestDescribeTasks_NamesWhatIsMissingInFull(t *testing.T) {
 	c := f.cluster("c")
 	f.host(c, 4096, 4096)
 	arn := *f.run(c, f.definition("web"), 1).Tasks[0].TaskArn
-	short := strings.Replace(arn, "/c/", "/", 1) // the old format
-	out := must(f.DescribeTasks(f.ctx, &awsecs.DescribeTasksInput{Cluster: &c, Tasks: []string{short, "nope"}, Include: []types.TaskField{types.TaskFieldTags}}))(t)
+	short := strings.Replace(arn, "/c/", "/", 1)                                  // the old format
+	gone := strings.Repeat("0", 8) + "-0000-0000-0000-" + strings.Repeat("0", 12) // such ids, too
+	out := must(f.DescribeTasks(f.ctx, &awsecs.DescribeTasksInput{Cluster: &c, Tasks: []string{short, gone}, Include: []types.TaskField{types.TaskFieldTags}}))(t)
 	if len(out.Tasks) != 1 || *out.Tasks[0].TaskArn != arn {
 		t.Errorf("tasks %+v", out.Tasks)
 	}
-	if len(out.Failures) != 1 || *out.Failures[0].Arn != "arn:aws:ecs:us-east-1:123456789012:task/c/nope" || *out.Failures[0].Reason != "MISSING" {
+	if len(out.Failures) != 1 || *out.Failures[0].Arn != "arn:aws:ecs:us-east-1:123456789012:task/c/"+gone || *out.Failures[0].Reason != "MISSING" {
 		t.Errorf("failures %+v", out.Failures)
 	}
 	for message, tasks := range map[string][]string{
-		"Tasks cannot be empty.":              {},
-		"taskIds can have at most 100 items.": make([]string, 101),
-		"A task identifier can not be blank.": {""},
+		"Tasks cannot be empty.":                                   {},
+		"taskIds can have at most 100 items.":                      make([]string, 101),
+		"A task identifier can not be blank.":                      {""},
+		`taskId length should be one of [32,36], but "nope" has 4`: {arn, "nope"},
 	} {
 		_, err := f.DescribeTasks(f.ctx, &awsecs.DescribeTasksInput{Cluster: &c, Tasks: tasks})
 		wantError(t, err, "InvalidParameterException", message)
