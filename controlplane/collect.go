@@ -34,7 +34,7 @@ const (
 // whoever takes some has to help, and at the busiest time, since then memory is taken: with the
 // goroutines of 10,000 agents that keeps all processors from requests for half a second. These here
 // begin with room to spare, when requests have become few, if memory allows for that, and agents are told
-// nothing meanwhile.
+// nothing meanwhile. What memory requests will need is taken before them, then, too (reserve).
 func (c *ControlPlane) CollectGarbage(ctx context.Context) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	most := mostHeap(debug.SetMemoryLimit(-1))
@@ -49,7 +49,12 @@ func (c *ControlPlane) CollectGarbage(ctx context.Context) {
 		}
 		m := readMemory()
 		last = last.next(m.heap, time.Now())
-		if m.due(last.quiet(), most) {
+		quiet := last.quiet()
+		due := m.due(quiet, most)
+		if quiet && (due || m.short(most)) {
+			due = c.reserve(ctx, m.wanted(most)) || due
+		}
+		if due {
 			c.undisturbed(runtime.GC)
 			m = readMemory()
 			last = last.next(m.heap, time.Now())
@@ -99,12 +104,21 @@ type memory struct {
 	live   uint64 // found in use by the last collection
 	heap   uint64 // in use, or garbage
 	stacks uint64
+	taken  uint64 // by the heap, with what is free between objects
+	free   uint64 // that the kernel has not been given back
 }
 
 func readMemory() memory {
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/stacks:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+	}
 	metrics.Read(samples)
-	return memory{live: samples[0].Value.Uint64(), heap: samples[1].Value.Uint64(), stacks: samples[2].Value.Uint64()}
+	value := func(i int) uint64 { return samples[i].Value.Uint64() }
+	return memory{live: value(0), heap: value(1), stacks: value(2), taken: value(1) + value(3), free: value(4)}
 }
 
 // limit is how large the heap may become at a quiet time. Stacks count as memory in use, since a

@@ -234,6 +234,7 @@ func (t *trial) run(p phase) (placed, running float64) {
 	body := encode(t, ecs.RunTaskRequest{Cluster: runTaskCluster, TaskDefinition: t.taskDef, Count: &count})
 	cpu, own, fleet := t.plane.cpuSeconds(t), ownCPUSeconds(t), t.fleetSeconds()
 	commits, records := t.plane.metric(t, commitMetric+"_count"), t.plane.metric(t, commitMetric+"_sum")
+	synced := t.plane.syncs(t)
 	t.report(p.name+"-yardstick-ms", yardstick(t).Seconds()*1e3)
 	resumeGC := pauseGC()
 	began, sent := time.Now(), t.messages()
@@ -272,6 +273,7 @@ func (t *trial) run(p phase) (placed, running float64) {
 	commits = t.plane.metric(t, commitMetric+"_count") - commits
 	t.report(name+"-commits/s", commits/shown.Seconds())
 	t.report(name+"-records/commit", (t.plane.metric(t, commitMetric+"_sum")-records)/commits)
+	t.report(name+"-slowest-fsync-ms", slowest(synced, t.plane.syncs(t)))
 	t.reportMessages(name, sent, n)
 	t.quantiles(name+"-RunTask", calls)
 	for _, r := range reads.kinds {

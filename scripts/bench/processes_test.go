@@ -57,6 +57,54 @@ func (p *plane) heap(tb testing.TB) float64 {
 	return n
 }
 
+// bucket is some of a histogram's values: how many are at most so large.
+type bucket struct {
+	atMost float64
+	count  float64
+}
+
+// syncs tells how long etcd's commits to the disk have taken so far, in seconds, by ascending bounds.
+func (p *plane) syncs(tb testing.TB) []bucket {
+	tb.Helper()
+	text, err := get(tb, "http://"+p.ops+"/metrics")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	const name = "etcd_disk_wal_fsync_duration_seconds_bucket{"
+	var buckets []bucket
+	for line := range strings.Lines(string(text)) {
+		labels, found := strings.CutPrefix(line, name)
+		if !found {
+			continue
+		}
+		var b bucket
+		if _, err := fmt.Sscanf(labels, `le="%g"} %g`, &b.atMost, &b.count); err != nil {
+			tb.Fatalf("reading %q: %v", line, err)
+		}
+		buckets = append(buckets, b)
+	}
+	if len(buckets) == 0 {
+		tb.Fatal("the metrics do not tell how long commits to the disk take")
+	}
+	return buckets
+}
+
+// slowest is the bound of the slowest one that came after before, in milliseconds: a disk, too, may
+// stand still for a while.
+func slowest(before, after []bucket) float64 {
+	bound := 0.0
+	for i := range after {
+		below := 0.0
+		if i > 0 {
+			below = after[i-1].count - before[i-1].count
+		}
+		if after[i].count-before[i].count > below {
+			bound = after[i].atMost * 1e3
+		}
+	}
+	return bound
+}
+
 // processSeconds is the processor time that a process has used so far.
 func processSeconds(tb testing.TB, pid int) float64 {
 	tb.Helper()
