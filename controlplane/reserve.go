@@ -14,7 +14,7 @@ const (
 	// minReserving, in bytes, hardly feels it, and keeps none.
 	reserveFactor = 4
 	enoughReserve = 4.0 / 3
-	minReserving  = 64 << 20
+	minReserving  = 32 << 20
 	// The reserve is taken in pieces of reservePiece bytes, the size of the runtime's own pages, so
 	// that no hole is left between them, and reserveStep pieces at a time, with a rest after
 	// it that is as long.

@@ -22,7 +22,7 @@ func TestMemory_AReserveIsKeptByWhoUsesMuch(t *testing.T) {
 		wanted uint64
 		short  bool
 	}{
-		{memory{live: 40 * mib, stacks: 20 * mib, taken: 40 * mib}, 0, false}, // it uses little
+		{memory{live: 20 * mib, stacks: 10 * mib, taken: 20 * mib}, 0, false}, // it uses little
 		{memory{live: 40 * mib, stacks: 40 * mib, taken: 40 * mib}, 360 * mib, true},
 		{memory{live: 40 * mib, stacks: 40 * mib, taken: 60 * mib, free: 209 * mib}, 360 * mib, true},
 		{memory{live: 40 * mib, stacks: 40 * mib, taken: 60 * mib, free: 210 * mib}, 360 * mib, false},
