@@ -33,16 +33,25 @@ func reasonRollback(d model.DeploymentID) string {
 	return fmt.Sprintf("ECS deployment circuit breaker: rolling back to deploymentId %s.", d)
 }
 
-func hasStarted(s model.ServiceName, ids []model.TaskID) string {
-	return fmt.Sprintf("(service %s) has started %d tasks: %s.", s, len(ids), taskList(ids))
+// subject is whose tasks an event tells of: those of a service, or of a task set (setView). In ECS a deployment is a
+// taskSet, too, where it is drained, but not otherwise.
+func subject(s *model.Service) string {
+	if s.HasTaskSets() {
+		return fmt.Sprintf("(service %s, taskSet %s)", s.Name, s.Primary().ID)
+	}
+	return fmt.Sprintf("(service %s)", s.Name)
 }
 
-func hasStopped(s model.ServiceName, ids []model.TaskID) string {
-	return fmt.Sprintf("(service %s) has stopped %d running tasks: %s.", s, len(ids), taskList(ids))
+func hasStarted(s *model.Service, ids []model.TaskID) string {
+	return fmt.Sprintf("%s has started %d tasks: %s.", subject(s), len(ids), taskList(ids))
 }
 
-func stoppedPending(s model.ServiceName, n int) string {
-	return fmt.Sprintf("(service %s) stopped %d pending tasks.", s, n)
+func hasStopped(s *model.Service, ids []model.TaskID) string {
+	return fmt.Sprintf("%s has stopped %d running tasks: %s.", subject(s), len(ids), taskList(ids))
+}
+
+func stoppedPending(s *model.Service, n int) string {
+	return fmt.Sprintf("%s stopped %d pending tasks.", subject(s), n)
 }
 
 func failedHealthChecks(s model.ServiceName, id model.TaskID) string {
@@ -61,16 +70,16 @@ func unhealthyTarget(s model.ServiceName, t *model.Target) string {
 	return fmt.Sprintf("(service %s) (port %d) is unhealthy in (target-group %s) due to (reason %s).", s, t.ContainerPort, t.Group, t.Description)
 }
 
-func registeredTargets(s model.ServiceName, n int, g model.TargetGroupARN) string {
-	return fmt.Sprintf("(service %s) registered %d targets in (target-group %s)", s, n, g)
+func registeredTargets(s *model.Service, n int, g model.TargetGroupARN) string {
+	return fmt.Sprintf("%s registered %d targets in (target-group %s)", subject(s), n, g)
 }
 
-func deregisteredTargets(s model.ServiceName, n int, g model.TargetGroupARN) string {
-	return fmt.Sprintf("(service %s) deregistered %d targets in (target-group %s)", s, n, g)
+func deregisteredTargets(s *model.Service, n int, g model.TargetGroupARN) string {
+	return fmt.Sprintf("%s deregistered %d targets in (target-group %s)", subject(s), n, g)
 }
 
-func beganDraining(s model.ServiceName, n int, d model.DeploymentID) string {
-	return fmt.Sprintf("(service %s, taskSet %s) has begun draining connections on %d tasks.", s, d, n)
+func beganDraining(s *model.Service, n int, d model.DeploymentID) string {
+	return fmt.Sprintf("(service %s, taskSet %s) has begun draining connections on %d tasks.", s.Name, d, n)
 }
 
 func deploymentFailed(s model.ServiceName, d model.DeploymentID) string {

@@ -19,7 +19,7 @@ type Miss struct {
 func Placed(s *model.Service, started []model.TaskID, miss *Miss) (*model.Service, []string) {
 	var events []string
 	if len(started) > 0 {
-		events = append(events, hasStarted(s.Name, started))
+		events = append(events, hasStarted(s, started))
 	}
 	last := ""
 	if miss != nil {

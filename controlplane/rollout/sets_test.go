@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -264,6 +265,34 @@ func (w *world) disturbSets(t *rapid.T) {
 			w.dropSet(set.ID)
 		} else if set.Status != model.TaskSetDraining {
 			w.changeSet(set.ID, func(s *model.TaskSet) { s.Scale = scale })
+		}
+	}
+}
+
+func TestPlan_EventsOfATaskSetNameIt(t *testing.T) {
+	w := newSetsWorld(t, 2, 2)
+	set := w.addSet(1, 100)
+	w.settleSets()
+	of := "(service web, taskSet " + string(set) + ")"
+	started := slices.ContainsFunc(w.takeEvents(), func(e string) bool { return strings.HasPrefix(e, of+" has started 2 tasks: (task ") })
+	if !started {
+		t.Error("no event tells that the task set has started its tasks")
+	}
+	w.changeSet(set, func(s *model.TaskSet) { s.Scale = 50 })
+	w.settleSets()
+	if events := w.takeEvents(); !slices.ContainsFunc(events, func(e string) bool { return strings.HasPrefix(e, of+" has stopped 1 running tasks: (task ") }) {
+		t.Errorf("no event tells that the task set has stopped a task: %q", events)
+	}
+	view := setView(w.svc, &w.svc.TaskSets[0])
+	for got, want := range map[string]string{
+		stoppedPending(view, 3):                              of + " stopped 3 pending tasks.",
+		registeredTargets(view, 2, groupA):                   of + " registered 2 targets in (target-group " + string(groupA) + ")",
+		deregisteredTargets(view, 1, groupA):                 of + " deregistered 1 targets in (target-group " + string(groupA) + ")",
+		beganDraining(view, 1, set):                          of + " has begun draining connections on 1 tasks.",
+		beganDraining(newWorld(t, 1, 1).svc, 1, "ecs-svc/7"): "(service web, taskSet ecs-svc/7) has begun draining connections on 1 tasks.",
+	} {
+		if got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
 }

@@ -212,10 +212,10 @@ func (p *planner) tellStops(tasks []*model.Task) (events []string) {
 		}
 	}
 	if len(running) > 0 {
-		events = append(events, hasStopped(p.svc.Name, running))
+		events = append(events, hasStopped(&p.svc, running))
 	}
 	if starting > 0 {
-		events = append(events, stoppedPending(p.svc.Name, starting))
+		events = append(events, stoppedPending(&p.svc, starting))
 	}
 	return events
 }

@@ -100,9 +100,9 @@ func (p *planner) noteGone(t *model.Task) {
 }
 
 // tellTraffic writes an event for each group or deployment, in the order of their names.
-func tellTraffic[K cmp.Ordered](p *planner, counts map[K]int, event func(model.ServiceName, int, K) string) {
+func tellTraffic[K cmp.Ordered](p *planner, counts map[K]int, event func(*model.Service, int, K) string) {
 	for _, k := range slices.Sorted(maps.Keys(counts)) {
-		p.event(event(p.svc.Name, counts[k], k))
+		p.event(event(&p.svc, counts[k], k))
 		p.left = max(0, p.left-2) // the event, and the old one that it pushes out
 	}
 }
