@@ -237,12 +237,13 @@ func fill(t *testing.T, path string) {
 }
 
 func TestHost_HangingDockerFailsWhatItKeepsWaitingAndNothingElse(t *testing.T) {
-	m := newMachine(t, agenttest.DaemonOptions{}, func(c *agent.Config) { c.CreateTimeout, c.PullBehavior = time.Second, agent.PullPreferCached })
+	const patience = 10 * time.Second // that a busy daemon does not need, either
+	m := newMachine(t, agenttest.DaemonOptions{}, func(c *agent.Config) { c.CreateTimeout, c.PullBehavior = patience, agent.PullPreferCached })
 	before := m.running("runs")
 	m.daemon.Hang(t)
 	m.c.run(arn("waits"), offline(container("main", "serve:1")))
 	s := m.c.until(arn("waits"), "its end to begin", func(s *agentv1.TaskState) bool { return s.StopCode != "" })
-	if want := "DockerTimeoutError: Could not transition to created; timed out after waiting 1s"; s.Reason != want || s.StopCode != "TaskFailedToStart" || s.Status == "STOPPED" {
+	if want := "DockerTimeoutError: Could not transition to created; timed out after waiting 10s"; s.Reason != want || s.StopCode != "TaskFailedToStart" || s.Status == "STOPPED" {
 		t.Errorf("while it hangs, reported %v: want that it fails, and not yet that it has ended", s)
 	}
 	m.c.until(arn("runs"), "RUNNING still", func(s *agentv1.TaskState) bool { return s.Status == "RUNNING" })
